@@ -1,0 +1,1 @@
+"""Runs `registry garbage-collect` somewhere and reads what it says."""

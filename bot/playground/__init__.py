@@ -1,0 +1,1 @@
+"""A local Slack workspace: the tests' Slack, and later a page for people."""

@@ -1,0 +1,100 @@
+"""What every operation works with, wired once by the program."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from zoneinfo import ZoneInfo
+
+from bot.gc.command import CommandExecutor
+from bot.operations.errors import Refusal
+from bot.registry.client import RegistryClient
+from bot.rules.policy import Actor, Policy
+from bot.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """One registry of the settings.
+
+    `writers` reach every way to push to its storage; `probe_repository` is where uploads are
+    tried ("" picks the first repository); `gc_note` says why there is no collector.
+    """
+
+    name: str
+    client: RegistryClient
+    writers: tuple[RegistryClient, ...]
+    probe_repository: str = ""
+    collector: CommandExecutor | None = None
+    gc_note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds that the program waits; tests shorten them."""
+
+    lease: float = 9.0
+    retry: float = 5.0
+    edit: float = 3.0
+    proof: float = 15.0
+    preview: float = 60.0
+    drain: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The rooms that an operation may use."""
+
+    store: Store
+    policy: Policy
+    registries: Mapping[str, Registry]
+    max_tags: int
+    timezone: ZoneInfo
+    timing: Timing = field(default_factory=Timing)
+
+    def registry(self, name: str) -> Registry:
+        """The registry called `name`; refuses one that the settings no longer know."""
+        found = self.registries.get(name)
+        if found is None:
+            raise Refusal(
+                f"The registry {name} is not in the settings of this bot any more.",
+                "Ask whoever runs the bot to add it again.",
+            )
+        return found
+
+    def registry_for(self, channel: str, wanted: str | None) -> Registry:
+        """The registry that a command in `channel` speaks of.
+
+        Raises
+        ------
+        Refusal : the channel serves none, or several and none was named.
+        """
+        listed = self.policy.channel(channel)
+        names = listed.registries if listed else ()
+        if wanted is not None:
+            if wanted in names:
+                return self.registry(wanted)
+            raise Refusal(
+                f"This channel does not serve a registry called {wanted}.",
+                f"Here you can use --on {' or --on '.join(names)}." if names else "",
+                tuple(get_close_matches(wanted, names, 3, 0.5)),
+            )
+        if len(names) == 1:
+            return self.registry(names[0])
+        if not names:
+            raise Refusal(
+                "This channel serves no registry.",
+                "Use a channel listed under [[channels]] in the bot's settings.",
+            )
+        raise Refusal(
+            "This channel serves several registries.",
+            f"Say which: --on {' or --on '.join(names)}.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asked, and where."""
+
+    actor: Actor
+    channel: str
+    reason: str = ""

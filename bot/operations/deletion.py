@@ -1,0 +1,280 @@
+"""`delete` and `purge`: from references to a plan, and from a plan to a request."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.operations import requesting
+from bot.operations.browse import resolve, unknown_tag, with_untagged
+from bot.operations.context import Asked, Context, Registry
+from bot.operations.errors import Refusal
+from bot.operations.images import ImageReader
+from bot.registry.client import DeleteSupport, UploadSupport
+from bot.registry.errors import Forbidden, RegistryError, Unauthorized
+from bot.registry.reference import Reference, match_tag, signed_digest
+from bot.rules.approval import Draft, Item
+from bot.rules.plan import (
+    DeletionPlan,
+    Snapshot,
+    needed_from_outside,
+    plan_purge,
+    plan_untag,
+)
+from bot.rules.policy import Action, Target
+
+UNTAG_BY_TAG = "tag"
+UNTAG_BY_PLACEHOLDER = "placeholder"
+_LISTED = 12
+
+
+async def request_delete(
+    ctx: Context, asked: Asked, registry: Registry, references: Sequence[Reference]
+) -> Draft:
+    """Plan to take tags away; nothing is stored or changed yet.
+
+    Raises
+    ------
+    Refusal : a reference is not there or names too much, the policy forbids it, or the
+        registry could not do it.
+    RegistryError : the registry does not answer.
+    """
+    reader = ImageReader(ctx.store, registry)
+    chosen = await _chosen_tags(reader, references)
+    count = sum(len(tags) for _, tags in chosen)
+    if count > ctx.max_tags:
+        raise Refusal(
+            f"That is {count} tags; one request may delete {ctx.max_tags}.",
+            "Narrow the pattern, or ask for them in several requests.",
+        )
+    plan = plan_untag(registry.name, chosen)
+    rule = requesting.judge(ctx, asked, Action.DELETE, _targets(plan))
+    plan = replace(plan, method=await _untag_method(registry, plan))
+    plan = replace(plan, warnings=_untag_warnings(plan))
+    items = [Item(n, repo, tag, digest) for n, (repo, tag, digest) in enumerate(plan.tags)]
+    return requesting.draft(
+        ctx, asked, registry, Action.DELETE, rule, plan=plan.as_json(), items=items
+    )
+
+
+async def _chosen_tags(
+    reader: ImageReader, references: Sequence[Reference]
+) -> list[tuple[Snapshot, Sequence[str]]]:
+    snapshots: dict[str, Snapshot] = {}
+    chosen: dict[str, dict[str, None]] = {}
+    for reference in references:
+        name = reference.repository
+        if reference.tag is None and reference.digest is None:
+            raise await _bare(reader, name)
+        if name not in snapshots:
+            snapshots[name] = await reader.snapshot(name)
+        tags = await _tags_meant(reader, snapshots[name], reference)
+        chosen.setdefault(name, {}).update(dict.fromkeys(tags))
+    return [(snapshots[name], tuple(tags)) for name, tags in chosen.items()]
+
+
+async def _bare(reader: ImageReader, name: str) -> Refusal:
+    tags = [tag for tag in await reader.tags(name) if signed_digest(tag) is None]
+    if not tags:
+        return Refusal(f"{name} has no tags.", "There is nothing to delete in it.")
+    listed = ", ".join(tags[:_LISTED]) + (
+        f" and {len(tags) - _LISTED} more" if len(tags) > _LISTED else ""
+    )
+    return Refusal(
+        f"{name} is a whole repository; say which of its tags: {listed}.",
+        f"Type {name}:TAG, or {name}:* for every tag.",
+    )
+
+
+async def _tags_meant(
+    reader: ImageReader, snapshot: Snapshot, reference: Reference
+) -> tuple[str, ...]:
+    if reference.tag and reference.is_glob:
+        # Signature tags follow their image: a pattern never picks them.
+        tags = tuple(
+            t for t in snapshot.tags if match_tag(reference.tag, t) and signed_digest(t) is None
+        )
+        if not tags:
+            raise unknown_tag(snapshot, reference.tag)
+        return tags
+    if reference.tag:
+        if reference.tag not in snapshot.tags:
+            raise unknown_tag(snapshot, reference.tag)
+        return (reference.tag,)
+    digest = await resolve(reader, snapshot, reference)
+    tags = snapshot.tags_on(digest)
+    if not tags:
+        raise Refusal(
+            f"No tag of {snapshot.repository} is on {digest[:19]}.",
+            f'To delete the digest itself: `/registry purge {snapshot.repository}@{digest[:19]} '
+            '--reason "…"`.',
+        )
+    return tags
+
+
+def _targets(plan: DeletionPlan) -> list[Target]:
+    return [Target(plan.registry, repository, tag) for repository, tag, _ in plan.tags]
+
+
+async def _untag_method(registry: Registry, plan: DeletionPlan) -> str:
+    """How single tags can go on this registry; refuses where no way exists."""
+    support = await deletable(registry, plan)
+    if support is DeleteSupport.TAG:
+        return UNTAG_BY_TAG
+    purge = (
+        f'`/registry purge {plan.digests[0].repository}:{plan.digests[0].tags[0]} --reason "…"` '
+        "needs no push, but deletes the digest with every tag on it."
+    )
+    for repository in plan.repositories:
+        try:
+            accepted = await registry.client.probe_upload(repository)
+        except (Unauthorized, Forbidden) as error:
+            raise Refusal(
+                f"Deleting one tag on this registry (distribution 2.x) needs the right to push to "
+                f"{repository}, and the bot's account has none.",
+                f"Give the account push on it. Otherwise: {purge}",
+            ) from error
+        except RegistryError as error:
+            raise Refusal(
+                "Deleting one tag on this registry (distribution 2.x) pushes a small placeholder, "
+                f"and the registry does not accept uploads now: {error.sentence}",
+                f"{error.hint} Otherwise: {purge}".strip(),
+            ) from error
+        if accepted is UploadSupport.READ_ONLY:
+            raise _read_only()
+    return UNTAG_BY_PLACEHOLDER
+
+
+async def deletable(registry: Registry, plan: DeletionPlan) -> DeleteSupport:
+    """What the registry can delete; refuses if nothing, before anybody approves it."""
+    support = DeleteSupport.DIGEST
+    for repository in plan.repositories:
+        support = await registry.client.probe_delete(repository)
+        if support is DeleteSupport.OFF:
+            raise Refusal(
+                "This registry has deletion switched off.",
+                "Set `storage.delete.enabled: true` in the registry's configuration "
+                "(REGISTRY_STORAGE_DELETE_ENABLED=true) and restart it.",
+            )
+        if support is DeleteSupport.READ_ONLY:
+            raise _read_only()
+    return support
+
+
+def _read_only() -> Refusal:
+    return Refusal(
+        "The registry is read-only at the moment, probably for a garbage collection.",
+        "Try again when it has ended; `/registry status` tells.",
+    )
+
+
+def _untag_warnings(plan: DeletionPlan) -> tuple[str, ...]:
+    warnings = []
+    if plan.method == UNTAG_BY_PLACEHOLDER:
+        warnings.append(
+            "This registry is distribution 2.x: each tag is overwritten by a placeholder, which "
+            "is then deleted. Whoever listens to its notifications sees one push a tag."
+        )
+    return (*warnings, *_missing(plan))
+
+
+def _missing(plan: DeletionPlan) -> tuple[str, ...]:
+    broken = [d for d in plan.digests if d.missing_children]
+    return tuple(
+        f"{d.repository}@{d.digest[:19]} lists {len(d.missing_children)} images that the registry "
+        "does not have: it is broken already, and an undo cannot bring it back."
+        for d in broken
+    )
+
+
+async def request_purge(
+    ctx: Context, asked: Asked, registry: Registry, references: Sequence[Reference]
+) -> Draft:
+    """Plan to delete digests with every tag on them, without an undo window.
+
+    Raises
+    ------
+    Refusal : as for `delete`; also where a tagged index outside the request needs a digest.
+    RegistryError : the registry does not answer.
+    """
+    if not asked.reason:
+        raise Refusal(
+            "A purge needs a reason: it has no undo window.", 'Add --reason "why it must go".'
+        )
+    reader = ImageReader(ctx.store, registry)
+    chosen = await _chosen_digests(reader, references)
+    plan = plan_purge(registry.name, chosen)
+    count = max(len(plan.tags), len(plan.digests))
+    if count > ctx.max_tags:
+        raise Refusal(
+            f"That is {count} tags; one request may delete {ctx.max_tags}.",
+            "Narrow the pattern, or ask for them in several requests.",
+        )
+    _refuse_needed(chosen)
+    untagged = [
+        Target(registry.name, d.repository, None) for d in plan.digests if not d.tags
+    ]
+    rule = requesting.judge(ctx, asked, Action.PURGE, [*_targets(plan), *untagged])
+    await deletable(registry, plan)
+    plan = replace(plan, warnings=_missing(plan))
+    items = [Item(n, d.repository, "", d.digest) for n, d in enumerate(plan.digests)]
+    return requesting.draft(
+        ctx, asked, registry, Action.PURGE, rule, plan=plan.as_json(), items=items
+    )
+
+
+async def _chosen_digests(
+    reader: ImageReader, references: Sequence[Reference]
+) -> list[tuple[Snapshot, Sequence[str]]]:
+    snapshots: dict[str, Snapshot] = {}
+    chosen: dict[str, dict[str, None]] = {}
+    for reference in references:
+        name = reference.repository
+        if reference.tag is None and reference.digest is None:
+            raise await _bare(reader, name)
+        snapshot = snapshots.get(name) or await reader.snapshot(name)
+        if reference.is_glob:
+            tags = await _tags_meant(reader, snapshot, reference)
+            digests = [snapshot.tags[tag] for tag in tags]
+        else:
+            digests = [await resolve(reader, snapshot, reference)]
+            if digests[0] not in snapshot.manifests:
+                snapshot = await with_untagged(reader, snapshot, digests[0])
+        snapshots[name] = snapshot
+        chosen.setdefault(name, {}).update(dict.fromkeys(digests))
+    return [(snapshots[name], tuple(digests)) for name, digests in chosen.items()]
+
+
+def _refuse_needed(chosen: Sequence[tuple[Snapshot, Sequence[str]]]) -> None:
+    for snapshot, digests in chosen:
+        for digest in digests:
+            parent = needed_from_outside(snapshot, digest, digests)
+            if parent:
+                raise Refusal(
+                    f"{snapshot.repository}@{digest[:19]} is part of the multi-arch image "
+                    f"{snapshot.repository}:{parent.tags[0]}, which would break.",
+                    f"Purge {snapshot.repository}:{parent.tags[0]} as well, or only the tag: "
+                    f"`/registry delete`.",
+                )
+
+
+async def rebuild(registry: Registry, reader: ImageReader, plan: DeletionPlan) -> DeletionPlan:
+    """The same plan, made from what the registry has now. Compare fingerprints.
+
+    Tags that are gone are missing in it; a purged digest that is gone has no tags.
+    """
+    chosen: list[tuple[Snapshot, Sequence[str]]] = []
+    for repository in plan.repositories:
+        snapshot = await reader.snapshot(repository)
+        if plan.action == Action.DELETE:
+            tags = [tag for repo, tag, _ in plan.tags if repo == repository]
+            chosen.append((snapshot, [tag for tag in tags if tag in snapshot.tags]))
+        else:
+            digests = [d.digest for d in plan.digests if d.repository == repository]
+            for digest in digests:
+                if digest not in snapshot.manifests:
+                    raws, _ = await reader.read(repository, [digest])
+                    if digest in raws:
+                        snapshot = await with_untagged(reader, snapshot, digest)
+            chosen.append((snapshot, digests))
+            _refuse_needed([chosen[-1]])
+    make = plan_untag if plan.action == Action.DELETE else plan_purge
+    return make(registry.name, chosen)

@@ -1,0 +1,184 @@
+"""Reads repositories, and remembers what cannot change: a manifest under its digest."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+
+from bot.operations.context import Registry
+from bot.operations.errors import Refusal
+from bot.registry.errors import NotFound
+from bot.registry.manifest import Image, Index, InvalidManifest, RawManifest
+from bot.registry.reference import Repository
+from bot.rules.plan import Snapshot
+from bot.store.store import Store
+
+_DEPTH = 8  # indexes in indexes; deeper is somebody playing
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What an image's config says: when it was built (may be a lie) and for what."""
+
+    created: datetime | None
+    platform: str
+
+
+class ImageReader:
+    """Snapshots of one registry's repositories, with the store as cache.
+
+    Parameters
+    ----------
+    store : keeps every manifest read, by its digest.
+    registry : where to read.
+    """
+
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+        self._client = registry.client
+
+    async def tags(self, repository: str) -> list[str]:
+        """The tags of a repository; refuses an unknown one with close names."""
+        try:
+            return await self._client.tags(repository)
+        except NotFound:
+            raise await self.unknown_repository(repository) from None
+
+    async def unknown_repository(self, repository: str) -> Refusal:
+        """The refusal for a repository that is not there."""
+        known = await self._client.repositories()
+        close = get_close_matches(repository, known, 3, 0.4)
+        # People forget the first part of a long name more often than they mistype it.
+        close += [name for name in known if name.endswith(f"/{repository}") and name not in close]
+        return Refusal(
+            f"There is no repository {repository} on {self._registry.name}.",
+            "`/registry repos` lists them.",
+            tuple(close[:3]),
+        )
+
+    async def digests(self, repository: str, tags: Iterable[str]) -> dict[str, str]:
+        """Tag to digest, for those tags that (still) exist."""
+
+        async def one(tag: str) -> tuple[str, str | None]:
+            try:
+                return tag, (await self._client.head(repository, tag)).digest
+            except NotFound:
+                return tag, None
+
+        found = await asyncio.gather(*(one(tag) for tag in tags))
+        return {tag: digest for tag, digest in found if digest is not None}
+
+    async def snapshot(self, repository: str) -> Snapshot:
+        """Everything tagged in a repository, and all below it."""
+        tags = await self.digests(repository, await self.tags(repository))
+        raws, missing = await self.read(repository, set(tags.values()))
+        parsed: dict[str, Image | Index] = {}
+        for digest, raw in raws.items():
+            manifest = _parsed(raw)
+            if manifest is not None:
+                parsed[digest] = manifest
+        return Snapshot(
+            repository,
+            tags,
+            parsed,
+            {digest: len(raw.body) for digest, raw in raws.items()},
+            frozenset(missing),
+        )
+
+    async def read(
+        self, repository: str, digests: Iterable[str]
+    ) -> tuple[dict[str, RawManifest], set[str]]:
+        """These manifests and all below them, and which of them are not there.
+
+        A cached manifest says nothing about the registry having it still: children that come
+        from the cache are asked for with HEAD.
+        """
+        found: dict[str, RawManifest] = {}
+        missing: set[str] = set()
+        level = set(digests)
+        for depth in range(_DEPTH):
+            level -= found.keys() | missing
+            if not level:
+                break
+            raws, gone = await self._level(repository, level, check=depth > 0)
+            found.update(raws)
+            missing |= gone
+            level = {
+                child.digest
+                for raw in raws.values()
+                if isinstance(manifest := _parsed(raw), Index)
+                for child in manifest.children
+            }
+        return found, missing
+
+    async def _level(
+        self, repository: str, digests: set[str], *, check: bool
+    ) -> tuple[dict[str, RawManifest], set[str]]:
+        async with self._store.reading() as tx:
+            cached = await tx.manifests.get(digests)
+
+        async def one(digest: str) -> tuple[str, RawManifest | None]:
+            try:
+                if digest in cached:
+                    if check:
+                        await self._client.head(repository, digest)
+                    return digest, cached[digest]
+                return digest, await self._client.manifest(repository, digest)
+            except NotFound:
+                return digest, None
+
+        results = dict(await asyncio.gather(*(one(digest) for digest in digests)))
+        found = {digest: raw for digest, raw in results.items() if raw is not None}
+        fresh = [raw for digest, raw in found.items() if digest not in cached]
+        if fresh:
+            async with self._store.transaction() as tx:
+                await tx.manifests.keep(fresh)
+        return found, {digest for digest, raw in results.items() if raw is None}
+
+    async def configs(self, repository: str, images: Mapping[str, Image]) -> dict[str, Config]:
+        """What the configs of these images (by digest) say; unreadable ones are left out."""
+        async with self._store.reading() as tx:
+            known = await tx.manifests.configs(images)
+        wanted = {digest: image for digest, image in images.items() if digest not in known}
+
+        async def one(digest: str, image: Image) -> tuple[str, dict[str, str] | None]:
+            try:
+                config = await self._client.config(repository, image)
+            except (NotFound, InvalidManifest):
+                return digest, None
+            created = config.created.isoformat() if config.created else ""
+            return digest, {
+                "created": created,
+                "platform": str(config.platform) if config.platform else "",
+            }
+
+        read = await asyncio.gather(*(one(d, image) for d, image in wanted.items()))
+        fresh = {digest: values for digest, values in read if values is not None}
+        if fresh:
+            async with self._store.transaction() as tx:
+                await tx.manifests.keep_configs(fresh)
+        return {
+            digest: Config(
+                datetime.fromisoformat(values["created"]) if values["created"] else None,
+                values["platform"],
+            )
+            for digest, values in {**known, **fresh}.items()
+        }
+
+
+def _parsed(raw: RawManifest) -> Image | Index | None:
+    try:
+        return raw.parse()
+    except InvalidManifest:
+        # Something that is not an image (schema 1, say) can still be listed and untagged.
+        return None
+
+
+def valid_repository(name: str) -> str:
+    """The name as the registry's grammar wants it; refuses anything else."""
+    try:
+        return Repository.parse(name)
+    except ValueError as error:
+        raise Refusal(str(error), "Names look like team/api.") from None

@@ -1,0 +1,101 @@
+"""Makes a request out of a plan: what is pinned, written down and announced together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot.operations.context import Asked, Context, Registry
+from bot.operations.errors import Refusal
+from bot.rules.approval import Draft, Item, Request
+from bot.rules.policy import Action, Approval, Rule, Target
+from bot.store.store import Transaction
+
+EXPIRE = "expire"
+
+
+def judge(
+    ctx: Context, asked: Asked, action: Action, targets: Sequence[Target]
+) -> Rule:
+    """The rule that decides this; refuses what no rule allows, naming the rule."""
+    verdict = ctx.policy.judge(asked.actor, action, targets, asked.reason)
+    if not verdict.allowed or verdict.rule is None:
+        raise Refusal(verdict.sentence, verdict.hint)
+    return verdict.rule
+
+
+def draft(
+    ctx: Context,
+    asked: Asked,
+    registry: Registry,
+    action: Action,
+    rule: Rule,
+    *,
+    plan: Mapping[str, Any],
+    items: Sequence[Item] = (),
+    subject: int | None = None,
+) -> Draft:
+    """Everything pinned at this moment, the rule's terms included."""
+    confirm = rule.approval is Approval.CONFIRM
+    return Draft(
+        registry=registry.name,
+        action=action,
+        requester=asked.actor.user,
+        team=asked.actor.team,
+        channel=asked.channel,
+        reason=asked.reason,
+        plan=plan,
+        rule=rule.name,
+        rule_fingerprint=rule.fingerprint,
+        approval=rule.approval,
+        approvals_needed=1 if confirm else rule.steps[0].approvals_needed,
+        approvers=(asked.actor.user,) if confirm else ctx.policy.approvers(rule),
+        allow_self_approval=rule.allow_self_approval,
+        expires_after=rule.expires_after,
+        execute_within=rule.execute_within,
+        undo_window=rule.undo_window,
+        items=tuple(items),
+        subject=subject,
+    )
+
+
+async def submit(tx: Transaction, wanted: Draft, plan_hash: str = "") -> Request:
+    """Store a request with everything that belongs to it, in the caller's transaction."""
+    touched = await _touching(tx, wanted)
+    if touched:
+        wanted = replace(wanted, plan={**wanted.plan, "touches": touched})
+    request = await tx.requests.create(wanted)
+    await tx.jobs.add(EXPIRE, request_id=request.id, at=request.expires_at)
+    await tx.audit.append(
+        "request.created",
+        actor=wanted.requester,
+        team=wanted.team,
+        channel=wanted.channel,
+        registry=wanted.registry,
+        request_id=request.id,
+        rule=wanted.rule,
+        plan_hash=plan_hash,
+        detail={
+            "action": wanted.action,
+            "reason": wanted.reason,
+            "items": [[item.repository, item.tag, item.digest] for item in wanted.items],
+            "subject": wanted.subject,
+        },
+    )
+    await tx.outbox.refresh(request.id)
+    if wanted.items or wanted.action == Action.GC:
+        await tx.outbox.thread(request.id, "plan", {})
+    return request
+
+
+async def _touching(tx: Transaction, wanted: Draft) -> list[int]:
+    """The open requests that speak of the same tags or digests."""
+    mine = {(i.repository, i.tag) for i in wanted.items if i.tag}
+    digests = {(i.repository, i.digest) for i in wanted.items}
+    return [
+        other.id
+        for other in await tx.requests.open_on(wanted.registry)
+        if any(
+            (i.repository, i.tag) in mine or (i.repository, i.digest) in digests
+            for i in other.items
+        )
+    ]

@@ -1,0 +1,276 @@
+"""How every approved request begins and ends, whatever it does in between."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from bot.operations import approvals
+from bot.operations.context import Context
+from bot.operations.worker import TryLater
+from bot.registry.errors import RateLimited, RegistryError, Unreachable
+from bot.rules.approval import Item, ItemState, Request, State, WindowState
+from bot.rules.plan import DeletionPlan
+from bot.rules.policy import Action
+from bot.store.jobs import Job
+from bot.store.store import Transaction
+
+END_WINDOW = "end window"
+
+
+async def begin(
+    ctx: Context, job: Job, recheck: Callable[[Request], Awaitable[str]]
+) -> Request | None:
+    """Move an approved request to running, or find it running after a crash.
+
+    Parameters
+    ----------
+    recheck : says what has changed in the registry since the plan ("" for nothing). It runs
+        before the first change only.
+
+    Returns
+    -------
+    The running request; None where there is nothing to do (the job is finished then).
+
+    Raises
+    ------
+    TryLater : the registry does not answer, and there is time left.
+    """
+    if job.request_id is None:
+        return None
+    async with ctx.store.reading() as tx:
+        request = await tx.requests.get(job.request_id)
+    if request.state is State.RUNNING:
+        return request
+    if request.state is not State.APPROVED:
+        return None
+    if await _too_late(ctx, job, request):
+        return None
+    try:
+        async with patient(ctx, job, request):
+            why = approvals.lost_approval(ctx, request) or await recheck(request)
+    except RegistryError as error:
+        await fail(ctx, job, request, f"{error.sentence} {error.hint}".strip())
+        return None
+    async with ctx.store.transaction(job) as tx:
+        if why:
+            await approvals.outdated(tx, request, why)
+            await tx.jobs.finish(job)
+            return None
+        if not await tx.requests.move(
+            request.id, [State.APPROVED], State.RUNNING, progress={}
+        ):
+            return None
+        await tx.audit.append(
+            "request.started",
+            registry=request.registry,
+            request_id=request.id,
+            rule=request.rule,
+            plan_hash=plan_hash(request),
+        )
+        await tx.outbox.refresh(request.id)
+        return await tx.requests.get(request.id)
+
+
+@contextlib.asynccontextmanager
+async def patient(ctx: Context, job: Job, request: Request) -> AsyncIterator[None]:
+    """Wait for a registry that does not answer, for as long as it takes, and show it.
+
+    What is half-done (a placeholder over a tag) must be finished, so there is no end to this;
+    before the first change `execute_within` ends it.
+    """
+    try:
+        yield
+    except (Unreachable, RateLimited) as error:
+        async with ctx.store.transaction(job) as tx:
+            await tx.requests.change(
+                request.id, progress={**request.progress, "waiting": error.sentence}
+            )
+            await tx.outbox.refresh(request.id)
+        raise TryLater(ctx.timing.retry) from error
+
+
+def plan_hash(request: Request) -> str:
+    """The fingerprint of a deletion's plan; "" for requests without one."""
+    if request.action in {Action.DELETE, Action.PURGE}:
+        return DeletionPlan.from_json(request.plan).fingerprint
+    return ""
+
+
+async def _too_late(ctx: Context, job: Job, request: Request) -> bool:
+    """Whether `execute_within` has passed, not counting time in the queue for the registry."""
+    async with ctx.store.transaction(job) as tx:
+        decided = request.decided_at or request.created_at
+        waited = await tx.jobs.busy_seconds(request.registry, decided, job.id)
+        if await tx.now() - decided - waited <= request.execute_within:
+            return False
+        await tx.requests.move(
+            request.id,
+            [State.APPROVED],
+            State.EXPIRED,
+            finished_at=await tx.now(),
+            result={"why": "it could not be carried out in time after the approval"},
+        )
+        await tx.audit.append(
+            "request.expired", registry=request.registry, request_id=request.id
+        )
+        await tx.outbox.refresh(request.id)
+        await tx.outbox.thread(request.id, "expired", {"late": True})
+        await tx.jobs.finish(job)
+        return True
+
+
+async def fail(ctx: Context, job: Job, request: Request, why: str) -> None:
+    """End a request that could not be carried out, and tell why."""
+    async with ctx.store.transaction(job) as tx:
+        await fail_in(tx, request, why)
+        await tx.jobs.finish(job, "failed")
+
+
+async def fail_in(tx: Transaction, request: Request, why: str) -> None:
+    """The same inside a transaction."""
+    current = await tx.requests.get(request.id)
+    if current.state is State.APPROVED:
+        await tx.requests.move(request.id, [State.APPROVED], State.RUNNING)
+    if await tx.requests.move(
+        request.id,
+        [State.RUNNING],
+        State.FAILED,
+        finished_at=await tx.now(),
+        result={**current.result, "why": why},
+    ):
+        await tx.audit.append(
+            "request.failed",
+            registry=request.registry,
+            request_id=request.id,
+            detail={"why": why},
+        )
+        await tx.outbox.refresh(request.id)
+        await tx.outbox.thread(request.id, "failed", {"why": why})
+
+
+async def give_up(ctx: Context, job: Job, why: str) -> None:
+    """The attempts are used up: settle what was left half-done, and say so.
+
+    Tags already deleted keep their undo window; an item that was under way is reported as
+    failed, with what is known of it.
+    """
+    if job.request_id is None:
+        return
+    async with ctx.store.reading() as tx:
+        request = await tx.requests.get(job.request_id)
+    if request.state not in {State.APPROVED, State.RUNNING}:
+        return
+    note = f"The bot gave up after several attempts ({why}); its log has the details."
+    if any(item.state is ItemState.DONE for item in request.items):
+        left = {
+            item.position: (ItemState.FAILED, note)
+            for item in request.items
+            if not item.state.is_settled
+        }
+        await finish_running(ctx, job, request, left)
+    else:
+        await fail(ctx, job, request, note)
+
+
+async def finish_running(
+    ctx: Context,
+    job: Job,
+    request: Request,
+    changes: Mapping[int, tuple[ItemState, str]],
+) -> None:
+    """Write down how a deletion ended, open its undo windows, and queue their end."""
+    async with ctx.store.transaction(job) as tx:
+        for position, (state, detail) in changes.items():
+            await tx.requests.set_item(request.id, position, state, detail=detail)
+        items = [
+            replace(i, state=changes[i.position][0]) if i.position in changes else i
+            for i in request.items
+        ]
+        now = await tx.now()
+        state = _end_state(items)
+        done = {(i.repository, i.digest) for i in items if i.state is ItemState.DONE}
+        until = now + request.undo_window if done else None
+        await tx.requests.move(
+            request.id, [State.RUNNING], state, finished_at=now, undo_until=until
+        )
+        if until is not None:
+            await _open_windows(tx, request, done, until)
+        await tx.audit.append(
+            "request.finished",
+            registry=request.registry,
+            request_id=request.id,
+            rule=request.rule,
+            plan_hash=plan_hash(request),
+            detail={"state": state, "undo_until": until},
+        )
+        await tx.outbox.refresh(request.id)
+        await tx.outbox.thread(request.id, "finished", {})
+        await tx.jobs.finish(job)
+
+
+def _end_state(items: list[Item]) -> State:
+    states = [item.state for item in items]
+    if all(state is ItemState.DONE for state in states):
+        return State.DONE
+    if any(state is ItemState.DONE for state in states):
+        return State.PARTLY_DONE
+    if all(state is ItemState.MOVED for state in states):
+        return State.OUTDATED
+    return State.FAILED
+
+
+async def _open_windows(
+    tx: Transaction, request: Request, done: set[tuple[str, str]], until: float
+) -> None:
+    sizes = {(d.repository, d.digest): d.size for d in DeletionPlan.from_json(request.plan).digests}
+    for repository, digest in sorted(done):
+        await tx.windows.open(
+            request.id,
+            request.registry,
+            repository,
+            digest,
+            until=until,
+            size=sizes.get((repository, digest), 0),
+        )
+    await tx.jobs.add(
+        END_WINDOW,
+        registry=request.registry,
+        exclusive=True,
+        request_id=request.id,
+        at=until,
+        dedupe=f"window:R{request.id}",
+    )
+
+
+async def finish_purge(ctx: Context, job: Job, request: Request) -> None:
+    """Write down how a purge ended. What went can be put back until the next collection."""
+    async with ctx.store.transaction(job) as tx:
+        request = await tx.requests.get(request.id)
+        now = await tx.now()
+        state = State.DONE
+        if request.action == Action.PURGE:
+            ended = _end_state(list(request.items))
+            state = State.PURGED if ended is State.DONE else ended
+            sizes = {
+                (d.repository, d.digest): d.size
+                for d in DeletionPlan.from_json(request.plan).digests
+            }
+            for item in request.items:
+                if item.state is ItemState.DONE:
+                    key = (item.repository, item.digest)
+                    await tx.windows.open(
+                        request.id, request.registry, *key, until=now, size=sizes.get(key, 0)
+                    )
+                    await tx.windows.settle(request.id, *key, WindowState.PURGED)
+        await tx.requests.move(request.id, [State.RUNNING], state, finished_at=now)
+        await tx.audit.append(
+            "request.finished",
+            registry=request.registry,
+            request_id=request.id,
+            rule=request.rule,
+            plan_hash=plan_hash(request),
+            detail={"state": state},
+        )
+        await tx.outbox.refresh(request.id)
+        await tx.outbox.thread(request.id, "finished", {})
+        await tx.jobs.finish(job)

@@ -1,0 +1,283 @@
+"""Takes tags away: re-check, untag one by one, verify. Every step is written down first.
+
+On distribution 3.x a tag is deleted by its name. On 2.x there is no such call: a unique
+placeholder is pushed over the tag and the placeholder's digest is deleted. Between the two the
+tag shows the placeholder; a crash there is finished by whoever takes the job over, because the
+placeholder's digest was stored before the push.
+"""
+
+import secrets
+
+from bot.operations import approvals
+from bot.operations.context import Context, Registry
+from bot.operations.deletion import UNTAG_BY_TAG, rebuild
+from bot.operations.errors import Refusal
+from bot.operations.images import ImageReader
+from bot.operations.running import begin, finish_running, patient
+from bot.registry.errors import (
+    DeleteDisabled,
+    Forbidden,
+    NotFound,
+    ReadOnly,
+    RegistryError,
+    Unauthorized,
+    Unsupported,
+)
+from bot.registry.manifest import RawManifest, untag_placeholder
+from bot.rules.approval import Item, ItemState, Request
+from bot.rules.plan import DeletionPlan
+from bot.rules.policy import Target
+from bot.store.jobs import Job
+
+_NO_WAY = (DeleteDisabled, ReadOnly, Forbidden, Unauthorized, Unsupported)
+
+
+class Untag:
+    """Carries out `delete` requests.
+
+    Parameters
+    ----------
+    ctx : the rooms it works with.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    async def run(self, job: Job) -> None:
+        """Do it, or go on where a predecessor was interrupted."""
+        request = await begin(self._ctx, job, self._recheck)
+        if request is None:
+            return
+        registry = self._ctx.registry(request.registry)
+        plan = DeletionPlan.from_json(request.plan)
+        async with patient(self._ctx, job, request):
+            originals = await self._originals(registry, request)
+            for item in request.items:
+                if not item.state.is_settled:
+                    await self._one(job, request, registry, plan, item, originals)
+            await self._finish(job, request, registry)
+
+    async def _recheck(self, request: Request) -> str:
+        registry = self._ctx.registry(request.registry)
+        plan = DeletionPlan.from_json(request.plan)
+        reader = ImageReader(self._ctx.store, registry)
+        try:
+            now = await rebuild(registry, reader, plan)
+        except Refusal as refusal:
+            return refusal.sentence
+        if now.fingerprint != plan.fingerprint:
+            return what_moved(plan, now)
+        return protected_now(self._ctx, plan)
+
+    async def _originals(self, registry: Registry, request: Request) -> dict[str, RawManifest]:
+        """The bytes behind every tag, children too, stored before anything goes."""
+        reader = ImageReader(self._ctx.store, registry)
+        found: dict[str, RawManifest] = {}
+        for repository in {item.repository for item in request.items}:
+            digests = {i.digest for i in request.items if i.repository == repository}
+            raws, _ = await reader.read(repository, digests)
+            found.update(raws)
+        async with self._ctx.store.reading() as tx:
+            found.update(await tx.manifests.get({i.digest for i in request.items} - found.keys()))
+        return found
+
+    async def _one(
+        self,
+        job: Job,
+        request: Request,
+        registry: Registry,
+        plan: DeletionPlan,
+        item: Item,
+        originals: dict[str, RawManifest],
+    ) -> None:
+        try:
+            if plan.method == UNTAG_BY_TAG:
+                state, detail = await self._by_tag(job, request, registry, item)
+            else:
+                state, detail = await self._by_placeholder(
+                    job, request, registry, item, originals[item.digest]
+                )
+        except _NO_WAY as error:
+            state, detail = ItemState.FAILED, f"{error.sentence} {error.hint}".strip()
+        await self._settle(job, request, item, state, detail)
+
+    async def _settle(
+        self, job: Job, request: Request, item: Item, state: ItemState, detail: str
+    ) -> None:
+        async with self._ctx.store.transaction(job) as tx:
+            await tx.requests.set_item(request.id, item.position, state, detail=detail)
+            await tx.audit.append(
+                "tag.deleted" if state is ItemState.DONE else "tag.not_deleted",
+                registry=request.registry,
+                request_id=request.id,
+                repository=item.repository,
+                tag=item.tag,
+                digest=item.digest,
+                detail={"outcome": state, "detail": detail},
+            )
+            await tx.outbox.refresh(request.id)
+
+    async def _attempt(
+        self, job: Job, request: Request, item: Item, placeholder: str = ""
+    ) -> None:
+        async with self._ctx.store.transaction(job) as tx:
+            await tx.requests.set_item(
+                request.id, item.position, ItemState.ATTEMPTING, placeholder=placeholder
+            )
+            await tx.audit.append(
+                "tag.delete_attempted",
+                registry=request.registry,
+                request_id=request.id,
+                repository=item.repository,
+                tag=item.tag,
+                digest=item.digest,
+                detail={"placeholder": placeholder} if placeholder else {},
+            )
+
+    async def _still_ours(self, job: Job) -> None:
+        """The fence guards our tables, not the registry: look again before each outside act."""
+        async with self._ctx.store.transaction(job):
+            pass
+
+    async def _digest_of(self, registry: Registry, item: Item) -> str | None:
+        try:
+            return (await registry.client.head(item.repository, item.tag)).digest
+        except NotFound:
+            return None
+
+    async def _by_tag(
+        self, job: Job, request: Request, registry: Registry, item: Item
+    ) -> tuple[ItemState, str]:
+        if item.state is ItemState.WAITING:
+            await self._attempt(job, request, item)
+        current = await self._digest_of(registry, item)
+        if current is None:
+            return ItemState.DONE, "" if item.state is ItemState.ATTEMPTING else "gone already"
+        if current != item.digest:
+            return ItemState.MOVED, f"now on {current}"
+        await self._still_ours(job)
+        try:
+            await registry.client.delete_tag(item.repository, item.tag)
+        except NotFound:
+            return ItemState.DONE, "gone already"
+        return ItemState.DONE, ""
+
+    async def _by_placeholder(
+        self,
+        job: Job,
+        request: Request,
+        registry: Registry,
+        item: Item,
+        original: RawManifest,
+    ) -> tuple[ItemState, str]:
+        current = await self._digest_of(registry, item)
+        if item.placeholder and current == item.placeholder:
+            return await self._drop(job, registry, item, item.placeholder, original)
+        if current is None:
+            # Either our own DELETE went through before we could write it down, or somebody
+            # else's did; the tag is gone, which is what was asked for.
+            return ItemState.DONE, "" if item.placeholder else "gone already"
+        if current != item.digest:
+            if item.placeholder:
+                await self._drop_stray(job, registry, item)
+            return ItemState.MOVED, f"now on {current}"
+        placeholder = untag_placeholder(original, None, f"{request.name} {secrets.token_hex(16)}")
+        await self._attempt(job, request, item, placeholder.digest)
+        if await self._digest_of(registry, item) != item.digest:
+            return ItemState.MOVED, "pushed again a moment ago"
+        await self._still_ours(job)
+        await registry.client.put_manifest(item.repository, item.tag, placeholder)
+        return await self._drop(job, registry, item, placeholder.digest, original)
+
+    async def _drop(
+        self,
+        job: Job,
+        registry: Registry,
+        item: Item,
+        placeholder: str,
+        original: RawManifest,
+    ) -> tuple[ItemState, str]:
+        await self._still_ours(job)
+        try:
+            await registry.client.delete_manifest(item.repository, placeholder)
+        except NotFound:
+            pass
+        except _NO_WAY as error:
+            # The push went through and the delete does not: give the tag its image back.
+            await self._still_ours(job)
+            try:
+                await registry.client.put_manifest(item.repository, item.tag, original)
+            except RegistryError as second:
+                return ItemState.FAILED, (
+                    f"{error.sentence} The tag now shows a placeholder, and putting its image "
+                    f"back failed as well ({second.sentence}). The image is {item.digest}."
+                )
+            return ItemState.FAILED, f"{error.sentence} The tag was put back as it was."
+        return ItemState.DONE, ""
+
+    async def _drop_stray(self, job: Job, registry: Registry, item: Item) -> None:
+        """Somebody pushed over our placeholder; deleting it leaves their tag alone."""
+        await self._still_ours(job)
+        try:
+            await registry.client.delete_manifest(item.repository, item.placeholder)
+        except NotFound:
+            pass
+
+    async def _finish(self, job: Job, request: Request, registry: Registry) -> None:
+        async with self._ctx.store.reading() as tx:
+            request = await tx.requests.get(request.id)
+        reader = ImageReader(self._ctx.store, registry)
+        surprises: dict[int, tuple[ItemState, str]] = {}
+        for repository in {item.repository for item in request.items}:
+            done = [
+                i
+                for i in request.items
+                if i.repository == repository and i.state is ItemState.DONE
+            ]
+            try:
+                listed = set(await registry.client.tags(repository))
+            except NotFound:
+                listed = set()
+            back = await reader.digests(repository, [i.tag for i in done if i.tag in listed])
+            for item in done:
+                if back.get(item.tag) == item.digest:
+                    surprises[item.position] = (
+                        ItemState.FAILED,
+                        "it is listed again with the same image",
+                    )
+                elif item.tag in back:
+                    surprises[item.position] = (
+                        ItemState.DONE,
+                        f"pushed again since, now on {back[item.tag]}",
+                    )
+        await finish_running(self._ctx, job, request, surprises)
+
+
+def what_moved(then: DeletionPlan, now: DeletionPlan) -> str:
+    """In words, how the registry differs from what was approved."""
+    before = {(d.repository, t): d.digest for d in then.digests for t in d.tags}
+    after = {(d.repository, t): d.digest for d in now.digests for t in d.tags}
+    for (repository, tag), digest in before.items():
+        current = after.get((repository, tag))
+        if current is None:
+            return f"{repository}:{tag} is gone"
+        if current != digest:
+            return f"{repository}:{tag} moved from {digest[:19]} to {current[:19]}"
+    kept = {(d.repository, d.digest): set(d.tags) | set(d.kept_tags) for d in then.digests}
+    for d in now.digests:
+        on_it = set(d.tags) | set(d.kept_tags)
+        changed = sorted(on_it ^ kept.get((d.repository, d.digest), set()))
+        if changed:
+            return (
+                f"the tags on {d.repository}@{d.digest[:19]} have changed: {', '.join(changed[:5])}"
+            )
+    return "the registry has changed"
+
+
+def protected_now(ctx: Context, plan: DeletionPlan) -> str:
+    """Which protection covers a tag of the plan by today's settings; "" if none does."""
+    for repository, tag, _ in plan.tags:
+        protection = ctx.policy.protection_of(Target(plan.registry, repository, tag))
+        if protection is not None:
+            return f"{repository}:{tag} is protected now ({protection.name})"
+    return ""

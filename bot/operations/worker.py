@@ -1,0 +1,201 @@
+"""Takes jobs and carries them out: once, by a process that is alive.
+
+A job that raises is tried again; one that keeps failing is given up, and its handler says so
+to whoever waits for it. A lost lease cancels the work at once.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from bot.operations.context import Context
+from bot.store.jobs import Job, LeaseLost
+
+log = structlog.get_logger()
+
+_IDLE = 1.0  # seconds between looks at the queue when nothing wakes us: other replicas add to it
+_PARALLEL = 16
+
+
+class TryLater(Exception):
+    """The work cannot go on now. It is queued again after `delay` seconds.
+
+    `counts` says whether this was an attempt (five are made) or only waiting.
+    """
+
+    def __init__(self, delay: float, *, counts: bool = False) -> None:
+        super().__init__(f"again in {delay} s")
+        self.delay = delay
+        self.counts = counts
+
+
+class Stopping(Exception):
+    """The process is ending: leave things as they are, a successor takes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """How one kind of job is done.
+
+    `run` must end by finishing the job in a transaction of its own, or return, and the worker
+    finishes it. `give_up` is told when the attempts are used up.
+    """
+
+    run: Callable[[Job], Awaitable[None]]
+    give_up: Callable[[Job, str], Awaitable[None]]
+    attempts: int = 5
+
+
+class Worker:
+    """The loop.
+
+    Parameters
+    ----------
+    ctx : where the jobs are.
+    handlers : what to do for each kind.
+    on_done : told kind and outcome of each job, for the metrics.
+    """
+
+    def __init__(
+        self,
+        ctx: Context,
+        handlers: Mapping[str, Handler],
+        on_done: Callable[[str, str], None] = lambda kind, outcome: None,
+    ) -> None:
+        self._ctx = ctx
+        self._handlers = handlers
+        self._on_done = on_done
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
+
+    def stop(self) -> None:
+        """Take no more jobs."""
+        self._stopping.set()
+        self._ctx.store.worked.set()
+
+    async def run(self) -> None:
+        """Work until `stop` is called; then give what runs a limited time to end."""
+        store, timing = self._ctx.store, self._ctx.timing
+        while not self._stopping.is_set():
+            store.worked.clear()
+            try:
+                job = None
+                if len(self._tasks) < _PARALLEL:
+                    job = await store.claim_job(self.name, timing.lease)
+            except Exception:
+                log.exception("the queue cannot be read")
+                job = None
+            if job is None:
+                await self._wait()
+            else:
+                task = asyncio.create_task(self._carry_out(job))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(lambda _: store.worked.set())
+        await self._drain()
+
+    async def _wait(self) -> None:
+        delay = _IDLE
+        with contextlib.suppress(Exception):
+            async with self._ctx.store.reading() as tx:
+                until = await tx.jobs.seconds_until_next()
+            delay = min(_IDLE, max(until if until is not None else _IDLE, 0.02))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ctx.store.worked.wait(), delay)
+
+    async def _drain(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._ctx.timing.drain)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether long work should hand over now."""
+        return self._stopping.is_set()
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when the process is ending."""
+        return self._stopping
+
+    async def _carry_out(self, job: Job) -> None:
+        handler = self._handlers.get(job.kind)
+        outcome = "ok"
+        beat: asyncio.Task[None] | None = None
+        try:
+            if handler is None:
+                raise TryLater(60.0)  # written by a newer version; one may come
+            work = asyncio.ensure_future(self._work(handler, job))
+            beat = asyncio.create_task(self._heartbeat(job, work))
+            await work
+        except asyncio.CancelledError:
+            outcome = "handed over"
+            with contextlib.suppress(Exception):
+                async with self._ctx.store.transaction() as tx:
+                    await tx.jobs.put_back(job, forgive=True)
+        except LeaseLost:
+            outcome = "taken over"
+            log.warning("job taken over by another process", job=job.id, kind=job.kind)
+        except TryLater as later:
+            outcome = "later"
+            await self._again(job, later.delay, counts=later.counts)
+        except Stopping:
+            outcome = "handed over"
+            await self._again(job, 0.0, counts=False)
+        except Exception as error:
+            outcome = "error"
+            log.exception("job failed", job=job.id, kind=job.kind, attempt=job.attempts)
+            if handler is not None:
+                await self._failed(handler, job, error)
+        finally:
+            if beat is not None:
+                beat.cancel()
+            self._on_done(job.kind, outcome)
+
+    async def _work(self, handler: Handler, job: Job) -> None:
+        if job.attempts > handler.attempts:
+            # It was claimed and abandoned again and again: perhaps it kills its process.
+            await handler.give_up(job, "it was tried too often")
+        else:
+            await handler.run(job)
+        with contextlib.suppress(LeaseLost):  # finished by its own transaction
+            async with self._ctx.store.transaction() as tx:
+                await tx.jobs.finish(job)
+
+    async def _failed(self, handler: Handler, job: Job, error: Exception) -> None:
+        with contextlib.suppress(LeaseLost):
+            if job.attempts < handler.attempts:
+                await self._again(job, self._ctx.timing.retry * job.attempts, counts=True)
+                return
+            await handler.give_up(job, f"{type(error).__name__}")
+            async with self._ctx.store.transaction() as tx:
+                await tx.jobs.finish(job, "failed")
+
+    async def _again(self, job: Job, delay: float, *, counts: bool) -> None:
+        with contextlib.suppress(LeaseLost):
+            async with self._ctx.store.transaction() as tx:
+                await tx.jobs.put_back(job, delay, forgive=not counts)
+
+    async def _heartbeat(self, job: Job, work: asyncio.Future[None]) -> None:
+        lease = self._ctx.timing.lease
+        while not work.done():
+            await asyncio.sleep(lease / 3)
+            try:
+                async with self._ctx.store.transaction(job, lease=lease):
+                    pass
+            except LeaseLost:
+                if not work.done():
+                    log.warning("lease lost: stopping work", job=job.id, kind=job.kind)
+                    work.cancel()
+                return
+            except Exception:
+                log.exception("heartbeat failed", job=job.id)

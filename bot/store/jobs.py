@@ -1,0 +1,211 @@
+"""Jobs: work that must be done once, by whoever is alive.
+
+A claim is one statement. It hands out a *lease*, which a heartbeat renews, and a *fence*, a
+number that grows with every claim: a process that was paused and wakes up with an old fence
+can write nothing any more.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.portable import insert_ignore
+from bot.store.schema import db_now, jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job. `attempts` counts this one; `fence` proves the claim."""
+
+    id: int
+    kind: str
+    registry: str
+    exclusive: bool
+    request_id: int | None
+    payload: Mapping[str, Any]
+    attempts: int
+    fence: int
+    worker: str
+    created_at: float
+
+
+class LeaseLost(Exception):
+    """Another process has taken the job over: stop, and write nothing."""
+
+
+class Jobs:
+    """The queue."""
+
+    def __init__(self, conn: AsyncConnection) -> None:
+        self._conn = conn
+
+    async def add(
+        self,
+        kind: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        registry: str = "",
+        exclusive: bool = False,
+        request_id: int | None = None,
+        delay: float = 0.0,
+        at: float | None = None,
+        dedupe: str | None = None,
+    ) -> bool:
+        """Queue a job; False if one with the same `dedupe` was there already.
+
+        Parameters
+        ----------
+        exclusive : only one exclusive job of a registry runs at a time.
+        delay : seconds from now until it may run; `at`, epoch seconds, beats it.
+        dedupe : a key that exists once for ever, such as Slack's trigger id.
+        """
+        statement = insert_ignore(self._conn, jobs).values(
+            kind=kind,
+            payload=dict(payload or {}),
+            registry=registry,
+            exclusive=exclusive,
+            request_id=request_id,
+            run_at=db_now() + delay if at is None else at,
+            created_at=db_now(),
+            dedupe=dedupe,
+        )
+        return bool((await self._conn.execute(statement)).rowcount)
+
+    async def claim(self, worker: str, lease: float, kinds: Iterable[str] = ()) -> Job | None:
+        """Take the next job that is due, or one whose owner's lease has run out.
+
+        Parameters
+        ----------
+        worker : the claiming process.
+        lease : seconds until the claim ends unless it is renewed.
+        kinds : only these; all if empty.
+        """
+        other = jobs.alias("other")
+        locked = sa.exists().where(
+            jobs.c.exclusive,
+            other.c.exclusive,
+            other.c.registry == jobs.c.registry,
+            other.c.state == "running",
+            other.c.id != jobs.c.id,
+        )
+        due = sa.or_(
+            sa.and_(jobs.c.state == "queued", jobs.c.run_at <= db_now()),
+            sa.and_(jobs.c.state == "running", jobs.c.lease_until < db_now()),
+        )
+        wanted = list(kinds)
+        pick = (
+            sa.select(jobs.c.id)
+            .where(due, ~locked, *([jobs.c.kind.in_(wanted)] if wanted else []))
+            # Abandoned work first: it may hold a registry that is still read-only.
+            .order_by(sa.case((jobs.c.state == "running", 0), else_=1), jobs.c.run_at, jobs.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        claim = (
+            jobs.update()
+            .where(jobs.c.id == pick.scalar_subquery())
+            .values(
+                state="running",
+                worker=worker,
+                fence=jobs.c.fence + 1,
+                attempts=jobs.c.attempts + 1,
+                lease_until=db_now() + lease,
+                started_at=sa.func.coalesce(jobs.c.started_at, db_now()),
+            )
+            .returning(*(jobs.c[name] for name in Job.__dataclass_fields__))
+        )
+        row = (await self._conn.execute(claim)).mappings().first()
+        return Job(**row) if row else None
+
+    async def renew(self, job: Job, lease: float) -> None:
+        """Prove that the job is still ours and extend the lease; raises `LeaseLost`."""
+        await self._change(job, lease_until=db_now() + lease)
+
+    async def finish(self, job: Job, outcome: str = "ok") -> None:
+        """The job is over; raises `LeaseLost`."""
+        await self._change(job, state="done", outcome=outcome, finished_at=db_now())
+
+    async def put_back(self, job: Job, delay: float = 0.0, *, forgive: bool = False) -> None:
+        """Queue the job again; `forgive` takes the attempt back. Raises `LeaseLost`."""
+        await self._change(
+            job,
+            state="queued",
+            run_at=db_now() + delay,
+            lease_until=None,
+            attempts=jobs.c.attempts - (1 if forgive else 0),
+        )
+
+    async def _change(self, job: Job, **values: Any) -> None:
+        statement = (
+            jobs.update()
+            .where(
+                jobs.c.id == job.id,
+                jobs.c.fence == job.fence,
+                jobs.c.worker == job.worker,
+                jobs.c.state == "running",
+            )
+            .values(**values)
+        )
+        if not (await self._conn.execute(statement)).rowcount:
+            raise LeaseLost(f"job {job.id} ({job.kind}) now belongs to another process")
+
+    async def drop(self, kind: str, request_id: int) -> None:
+        """Forget queued jobs of a kind for a request: their reason is gone."""
+        await self._conn.execute(
+            jobs.update()
+            .where(jobs.c.kind == kind, jobs.c.request_id == request_id, jobs.c.state == "queued")
+            .values(state="done", outcome="dropped", finished_at=db_now())
+        )
+
+    async def wake(self, kind: str, request_id: int) -> None:
+        """Let queued jobs of a kind for a request run now."""
+        await self._conn.execute(
+            jobs.update()
+            .where(jobs.c.kind == kind, jobs.c.request_id == request_id, jobs.c.state == "queued")
+            .values(run_at=db_now())
+        )
+
+    async def seconds_until_next(self) -> float | None:
+        """Seconds until something may be due; None if nothing is queued or running."""
+        soonest = sa.select(
+            sa.func.min(
+                sa.case((jobs.c.state == "running", jobs.c.lease_until), else_=jobs.c.run_at)
+            )
+            - db_now()
+        ).where(jobs.c.state.in_(["queued", "running"]))
+        value = await self._conn.scalar(soonest)
+        return None if value is None else max(0.0, float(value))
+
+    async def busy_seconds(self, registry: str, since: float, but_not: int) -> float:
+        """Seconds since `since` (epoch) in which another exclusive job held the registry."""
+        start = sa.case((jobs.c.started_at > since, jobs.c.started_at), else_=since)
+        end = sa.func.coalesce(jobs.c.finished_at, db_now())
+        total = sa.select(sa.func.sum(end - start)).where(
+            jobs.c.registry == registry,
+            jobs.c.exclusive,
+            jobs.c.id != but_not,
+            jobs.c.started_at.is_not(None),
+            sa.or_(jobs.c.state == "running", jobs.c.finished_at > since),
+        )
+        return float(await self._conn.scalar(total) or 0.0)
+
+    async def depth(self) -> int:
+        """How many jobs are due or running."""
+        query = sa.select(sa.func.count()).where(
+            sa.or_(
+                jobs.c.state == "running",
+                sa.and_(jobs.c.state == "queued", jobs.c.run_at <= db_now()),
+            )
+        )
+        return int(await self._conn.scalar(query) or 0)
+
+    async def running_exclusive(self, registry: str) -> tuple[str, int | None] | None:
+        """Kind and request of the job that holds the registry's lock."""
+        query = sa.select(jobs.c.kind, jobs.c.request_id).where(
+            jobs.c.registry == registry, jobs.c.exclusive, jobs.c.state == "running"
+        )
+        row = (await self._conn.execute(query)).first()
+        return (row[0], row[1]) if row else None

@@ -1,0 +1,63 @@
+"""Manifests by digest: bytes that never change, kept for plans, undo, and speed."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.registry.manifest import RawManifest
+from bot.registry.reference import Digest
+from bot.store.portable import insert_ignore
+from bot.store.schema import manifests
+
+_BATCH = 500  # SQLite allows 32,766 bound values in one statement, PostgreSQL 32,767
+
+
+class Manifests:
+    """A cache that is never stale, because its key is the hash of its value."""
+
+    def __init__(self, conn: AsyncConnection) -> None:
+        self._conn = conn
+
+    async def keep(self, raws: Iterable[RawManifest]) -> None:
+        """Store manifests; those already there stay as they are."""
+        rows = [{"digest": r.digest, "media_type": r.media_type, "body": r.body} for r in raws]
+        for start in range(0, len(rows), _BATCH):
+            await self._conn.execute(
+                insert_ignore(self._conn, manifests), rows[start : start + _BATCH]
+            )
+
+    async def get(self, digests: Iterable[str]) -> dict[str, RawManifest]:
+        """The stored ones among `digests`."""
+        found: dict[str, RawManifest] = {}
+        columns = sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body)
+        for batch in _batches(digests):
+            rows = await self._conn.execute(columns.where(manifests.c.digest.in_(batch)))
+            for digest, media_type, body in rows:
+                found[digest] = RawManifest(Digest(digest), media_type, bytes(body))
+        return found
+
+    async def configs(self, digests: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        """What was remembered of the configs of these manifests."""
+        found: dict[str, Mapping[str, Any]] = {}
+        columns = sa.select(manifests.c.digest, manifests.c.config)
+        for batch in _batches(digests):
+            query = columns.where(manifests.c.digest.in_(batch), manifests.c.config.is_not(None))
+            found.update({digest: config for digest, config in await self._conn.execute(query)})
+        return found
+
+    async def keep_configs(self, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remember what the config of each manifest (by its digest) said."""
+        if configs:
+            await self._conn.execute(
+                manifests.update()
+                .where(manifests.c.digest == sa.bindparam("of"))
+                .values(config=sa.bindparam("config")),
+                [{"of": digest, "config": dict(config)} for digest, config in configs.items()],
+            )
+
+
+def _batches(digests: Iterable[str]) -> Iterable[list[str]]:
+    unique = list(dict.fromkeys(digests))
+    return (unique[start : start + _BATCH] for start in range(0, len(unique), _BATCH))

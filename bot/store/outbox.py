@@ -1,0 +1,176 @@
+"""What must be said, stored with the change it speaks of, delivered at least once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.schema import db_now, outbox
+
+ANSWER = "answer"
+REQUEST = "request"
+THREAD = "thread"
+
+RESPONSE_URL_LIFE = 29 * 60.0
+"""Seconds for which a response_url is used: Slack gives it 30 minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One thing to deliver."""
+
+    id: int
+    kind: str
+    key: str
+    request_id: int | None
+    payload: Mapping[str, Any]
+    response_url: str | None
+    attempts: int
+    age: float
+
+
+class Outbox:
+    """Letters in order: those with the same key leave one after the other."""
+
+    def __init__(self, conn: AsyncConnection) -> None:
+        self._conn = conn
+
+    async def answer(
+        self, payload: Mapping[str, Any], response_url: str | None, key: str = ""
+    ) -> None:
+        """Tell one person something only they see."""
+        await self._add(ANSWER, key, None, payload, response_url)
+
+    async def refresh(self, request_id: int, delay: float = 0.0) -> None:
+        """Bring the one message of a request up to date; calls coalesce until it leaves."""
+        waiting = sa.select(outbox.c.id).where(
+            outbox.c.key == _key(request_id),
+            outbox.c.kind == REQUEST,
+            outbox.c.state == "queued",
+            outbox.c.worker == "",
+        )
+        if await self._conn.scalar(waiting.limit(1)) is None:
+            await self._add(REQUEST, _key(request_id), request_id, {}, None, delay)
+
+    async def thread(self, request_id: int, notice: str, data: Mapping[str, Any]) -> None:
+        """Say something in the thread of a request's message."""
+        payload = {"notice": notice, "data": dict(data)}
+        await self._add(THREAD, f"{_key(request_id)}:thread", request_id, payload, None)
+
+    async def _add(
+        self,
+        kind: str,
+        key: str,
+        request_id: int | None,
+        payload: Mapping[str, Any],
+        response_url: str | None,
+        delay: float = 0.0,
+    ) -> None:
+        await self._conn.execute(
+            outbox.insert().values(
+                kind=kind,
+                key=key,
+                request_id=request_id,
+                payload=dict(payload),
+                response_url=response_url,
+                run_at=db_now() + delay,
+                created_at=db_now(),
+            )
+        )
+
+    async def claim(self, worker: str, lease: float) -> Letter | None:
+        """Take the next letter that is due and has none with its key before it."""
+        earlier = outbox.alias("earlier")
+        blocked = sa.exists().where(
+            outbox.c.key != "",
+            earlier.c.key == outbox.c.key,
+            earlier.c.id < outbox.c.id,
+            earlier.c.state == "queued",
+        )
+        pick = (
+            sa.select(outbox.c.id)
+            .where(
+                outbox.c.state == "queued",
+                outbox.c.run_at <= db_now(),
+                sa.or_(outbox.c.worker == "", outbox.c.lease_until < db_now()),
+                ~blocked,
+            )
+            .order_by(outbox.c.run_at, outbox.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        claim = (
+            outbox.update()
+            .where(outbox.c.id == pick.scalar_subquery())
+            .values(
+                worker=worker, lease_until=db_now() + lease, attempts=outbox.c.attempts + 1
+            )
+            .returning(
+                outbox.c.id,
+                outbox.c.kind,
+                outbox.c.key,
+                outbox.c.request_id,
+                outbox.c.payload,
+                outbox.c.response_url,
+                outbox.c.attempts,
+                (db_now() - outbox.c.created_at).label("age"),
+            )
+        )
+        row = (await self._conn.execute(claim)).mappings().first()
+        return Letter(**row) if row else None
+
+    async def sent(self, letter: Letter, ts: str = "") -> None:
+        """It arrived; a response_url is forgotten with it."""
+        await self._close(letter, state="sent", sent_ts=ts)
+
+    async def failed(self, letter: Letter, error: str) -> None:
+        """It never will; those behind it go on."""
+        await self._close(letter, state="failed", error=error)
+
+    async def later(self, letter: Letter, delay: float, error: str = "") -> None:
+        """Try again in `delay` seconds."""
+        await self._conn.execute(
+            outbox.update()
+            .where(outbox.c.id == letter.id)
+            .values(worker="", lease_until=None, run_at=db_now() + delay, error=error)
+        )
+
+    async def _close(self, letter: Letter, **values: Any) -> None:
+        await self._conn.execute(
+            outbox.update()
+            .where(outbox.c.id == letter.id)
+            .values(response_url=None, **values)
+        )
+
+    async def forget_old_urls(self) -> None:
+        """Null every response_url that Slack no longer honours."""
+        await self._conn.execute(
+            outbox.update()
+            .where(
+                outbox.c.response_url.is_not(None),
+                outbox.c.created_at < db_now() - RESPONSE_URL_LIFE,
+            )
+            .values(response_url=None)
+        )
+
+    async def pending(self) -> tuple[int, float]:
+        """How many letters wait, and the age in seconds of the oldest."""
+        query = sa.select(
+            sa.func.count(), sa.func.coalesce(db_now() - sa.func.min(outbox.c.created_at), 0.0)
+        ).where(outbox.c.state == "queued")
+        count, age = (await self._conn.execute(query)).one()
+        return int(count), float(age)
+
+    async def seconds_until_next(self) -> float | None:
+        """Seconds until a letter may be due; None if there is none."""
+        query = sa.select(sa.func.min(outbox.c.run_at) - db_now()).where(
+            outbox.c.state == "queued"
+        )
+        value = await self._conn.scalar(query)
+        return None if value is None else max(0.0, float(value))
+
+
+def _key(request_id: int) -> str:
+    return f"R{request_id}"

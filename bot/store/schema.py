@@ -1,0 +1,277 @@
+"""Tables, indexes, append-only triggers, and the numbered migrations that make them.
+
+One set of statements for SQLite and PostgreSQL. All times are seconds since the epoch by the
+*database's* clock (`db_now()`), because several processes must agree on whose lease is over.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+metadata = sa.MetaData()
+_TIME = sa.Double
+_JSON = sa.JSON
+
+
+class db_now(GenericFunction[float]):  # noqa: N801 - reads like the SQL function it is
+    """The database's clock as seconds since the epoch."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(db_now, "sqlite")
+def _sqlite_now(*_: Any, **__: Any) -> str:
+    # unixepoch('subsec') came with SQLite 3.42; Debian 12 has 3.40.
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(db_now, "postgresql")
+def _postgres_now(*_: Any, **__: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+def _text(name: str, **kw: Any) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=False, server_default="", **kw)
+
+
+def _time(name: str, *, nullable: bool = True) -> sa.Column[float]:
+    return sa.Column(name, _TIME, nullable=nullable)
+
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    _text("value"),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _text("kind"),
+    _text("registry"),
+    sa.Column("exclusive", sa.Boolean, nullable=False),
+    sa.Column("request_id", sa.Integer, nullable=True),
+    sa.Column("payload", _JSON, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="queued"),
+    _time("run_at", nullable=False),
+    _text("worker"),
+    sa.Column("fence", sa.Integer, nullable=False, server_default="0"),
+    _time("lease_until"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("dedupe", sa.Text, nullable=True, unique=True),
+    _time("created_at", nullable=False),
+    _time("started_at"),
+    _time("finished_at"),
+    _text("outcome"),
+    sa.Index("jobs_due", "state", "run_at"),
+    # The per-registry lock: whoever has the bug, the database refuses a second run.
+    sa.Index(
+        "jobs_one_exclusive",
+        "registry",
+        unique=True,
+        sqlite_where=sa.text("exclusive = 1 AND state = 'running'"),
+        postgresql_where=sa.text("exclusive AND state = 'running'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("token", sa.Text, nullable=False, unique=True),
+    _text("registry"),
+    _text("action"),
+    _text("state"),
+    _text("requester"),
+    _text("team"),
+    _text("channel"),
+    _text("message_ts"),
+    _text("reason"),
+    sa.Column("plan", _JSON, nullable=False),
+    _text("rule"),
+    _text("rule_fingerprint"),
+    _text("approval"),
+    sa.Column("approvals_needed", sa.Integer, nullable=False),
+    sa.Column("approvers", _JSON, nullable=False),
+    sa.Column("allow_self_approval", sa.Boolean, nullable=False),
+    _time("execute_within", nullable=False),
+    _time("undo_window", nullable=False),
+    _time("created_at", nullable=False),
+    _time("expires_at", nullable=False),
+    _time("decided_at"),
+    _time("finished_at"),
+    _time("undo_until"),
+    _time("edited_at"),
+    sa.Column("subject", sa.Integer, nullable=True),
+    _text("abort_by"),
+    sa.Column("progress", _JSON, nullable=False),
+    sa.Column("result", _JSON, nullable=False),
+    sa.Index("requests_by_state", "registry", "state"),
+    sqlite_autoincrement=True,
+)
+
+items = sa.Table(
+    "items",
+    metadata,
+    sa.Column("request_id", sa.Integer, sa.ForeignKey("requests.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    _text("repository"),
+    _text("tag"),
+    _text("digest"),
+    _text("state"),
+    _text("placeholder"),
+    _text("detail"),
+)
+
+windows = sa.Table(
+    "windows",
+    metadata,
+    sa.Column("request_id", sa.Integer, sa.ForeignKey("requests.id"), primary_key=True),
+    sa.Column("repository", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    _text("registry"),
+    _text("state"),
+    _time("until", nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False, server_default="0"),
+    _text("holder"),
+    sa.Index("windows_open", "registry", "state"),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("request_id", sa.Integer, sa.ForeignKey("requests.id"), primary_key=True),
+    sa.Column("team", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("approves", sa.Boolean, nullable=False),
+    _text("reason"),
+    _time("at", nullable=False),
+)
+
+manifests = sa.Table(
+    "manifests",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    _text("media_type"),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    # What the image's config says; null until somebody asked for it.
+    sa.Column("config", _JSON(none_as_null=True), nullable=True),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _time("at", nullable=False),
+    _text("event"),
+    _text("actor"),
+    _text("team"),
+    _text("channel"),
+    _text("registry"),
+    sa.Column("request_id", sa.Integer, nullable=True),
+    _text("repository"),
+    _text("tag"),
+    _text("digest"),
+    _text("rule"),
+    _text("plan_hash"),
+    sa.Column("detail", _JSON, nullable=False),
+    _text("previous_hash"),
+    _text("hash"),
+    sa.Index("audit_by_request", "request_id"),
+    sqlite_autoincrement=True,
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _text("kind"),
+    _text("key"),
+    sa.Column("request_id", sa.Integer, nullable=True),
+    sa.Column("payload", _JSON, nullable=False),
+    # A bearer address of Slack's: nulled as soon as it is used or too old.
+    sa.Column("response_url", sa.Text, nullable=True),
+    sa.Column("state", sa.Text, nullable=False, server_default="queued"),
+    _time("run_at", nullable=False),
+    _text("worker"),
+    _time("lease_until"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    _time("created_at", nullable=False),
+    _text("sent_ts"),
+    _text("error"),
+    sa.Index("outbox_due", "state", "run_at"),
+    sa.Index("outbox_by_key", "key", "id"),
+    sqlite_autoincrement=True,
+)
+
+_APPEND_ONLY = {
+    "sqlite": (
+        "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END",
+        "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN RAISE EXCEPTION 'the audit trail is append-only'; END$$",
+        "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+        "FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only()",
+    ),
+}
+
+
+async def _first(conn: AsyncConnection) -> None:
+    await conn.run_sync(metadata.create_all)
+    for statement in _APPEND_ONLY[conn.dialect.name]:
+        await conn.exec_driver_sql(statement)
+
+
+MIGRATIONS = (_first,)
+"""Every change of the schema, in order; a released one is never edited."""
+
+# Any number will do, as long as every process takes the same one.
+_MIGRATION_LOCK = 7_215_003
+
+
+class SchemaTooNew(Exception):
+    """The database was made by a later version of the program."""
+
+
+async def migrate(conn: AsyncConnection) -> None:
+    """Bring the schema up to date inside the caller's transaction.
+
+    Raises
+    ------
+    SchemaTooNew : the database knows migrations that this program does not.
+    """
+    if conn.dialect.name == "postgresql":
+        await conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    done = await _version(conn)
+    if done > len(MIGRATIONS):
+        raise SchemaTooNew(
+            f"the store has schema version {done}, this program knows {len(MIGRATIONS)}: "
+            "run the newer version again, or restore a backup"
+        )
+    for number, migration in enumerate(MIGRATIONS[done:], start=done + 1):
+        await migration(conn)
+        if number == 1:
+            await conn.execute(meta.insert().values(key="schema", value="1"))
+        else:
+            await conn.execute(
+                meta.update().where(meta.c.key == "schema").values(value=str(number))
+            )
+
+
+async def _version(conn: AsyncConnection) -> int:
+    exists = await conn.run_sync(lambda c: sa.inspect(c).has_table("meta"))
+    if not exists:
+        return 0
+    value = await conn.scalar(sa.select(meta.c.value).where(meta.c.key == "schema"))
+    return int(value or 0)

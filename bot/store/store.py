@@ -1,0 +1,201 @@
+"""The store: one database, opened once; transactions are the only way in."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from bot.store.audit import AuditTrail
+from bot.store.jobs import Job, Jobs
+from bot.store.manifests import Manifests
+from bot.store.outbox import Letter, Outbox
+from bot.store.requests import Requests, Windows
+from bot.store.schema import db_now, migrate
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+_BUSY_MS = 10_000
+
+
+class StoreUnusable(Exception):
+    """The database cannot be opened. `hint` says what to do."""
+
+    def __init__(self, sentence: str, hint: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What can be read and written together."""
+
+    conn: AsyncConnection
+    requests: Requests
+    windows: Windows
+    jobs: Jobs
+    audit: AuditTrail
+    outbox: Outbox
+    manifests: Manifests
+
+    async def now(self) -> float:
+        """The database's clock, epoch seconds."""
+        return float(await self.conn.scalar(sa.select(db_now())) or 0.0)
+
+
+class Store:
+    """A database that every replica shares.
+
+    Make one with :meth:`open`. Waiting for work is cheap inside one process: `worked` and
+    `spoke` are set whenever a transaction may have queued a job or a letter.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        # SQLite has one writer; queueing here is fairer than its busy polling.
+        self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        self.worked = asyncio.Event()
+        self.spoke = asyncio.Event()
+
+    @classmethod
+    async def open(cls, url: str) -> "Store":
+        """Open the database at `url` and bring its schema up to date.
+
+        Raises
+        ------
+        StoreUnusable : unknown kind of database, missing driver, no access, or a newer schema.
+        """
+        store = cls(_engine(url))
+        try:
+            async with store.transaction() as tx:
+                await migrate(tx.conn)
+        except Exception as error:
+            await store.close()
+            raise StoreUnusable(
+                f"the store cannot be opened: {type(error).__name__}: {str(error)[:200]}",
+                "check [store] url, that its directory exists, and that it is writable",
+            ) from error
+        return store
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def transaction(
+        self, job: Job | None = None, *, lease: float = 9.0
+    ) -> AsyncIterator[Transaction]:
+        """Everything inside happens, or nothing does.
+
+        Parameters
+        ----------
+        job : the work on whose behalf something is written. The first statement proves that
+            it is still ours.
+        lease : seconds by which that proof extends the lease.
+
+        Raises
+        ------
+        LeaseLost : another process has taken `job` over.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            if self._writer:
+                await stack.enter_async_context(self._writer)
+            conn = await stack.enter_async_context(self._engine.begin())
+            tx = _transaction(conn)
+            if job is not None:
+                await tx.jobs.renew(job, lease)
+            yield tx
+        self.worked.set()
+        self.spoke.set()
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """A consistent view; nothing written inside it is kept."""
+        async with self._engine.connect() as conn:
+            await conn.execution_options(reading=True)
+            yield _transaction(conn)
+            await conn.rollback()
+
+    async def claim_job(self, worker: str, lease: float) -> Job | None:
+        """Take the next due job, if any (see :meth:`bot.store.jobs.Jobs.claim`)."""
+        try:
+            async with self._quiet() as tx:
+                return await tx.jobs.claim(worker, lease)
+        except IntegrityError:
+            # Two replicas reached for the same registry's lock; the database let one have it.
+            return None
+
+    async def claim_letter(self, worker: str, lease: float) -> Letter | None:
+        """Take the next due letter, if any."""
+        async with self._quiet() as tx:
+            return await tx.outbox.claim(worker, lease)
+
+    @contextlib.asynccontextmanager
+    async def _quiet(self) -> AsyncIterator[Transaction]:
+        """A transaction that wakes nobody up."""
+        async with contextlib.AsyncExitStack() as stack:
+            if self._writer:
+                await stack.enter_async_context(self._writer)
+            yield _transaction(await stack.enter_async_context(self._engine.begin()))
+
+
+def _transaction(conn: AsyncConnection) -> Transaction:
+    return Transaction(
+        conn,
+        Requests(conn),
+        Windows(conn),
+        Jobs(conn),
+        AuditTrail(conn),
+        Outbox(conn),
+        Manifests(conn),
+    )
+
+
+def _engine(url: str) -> AsyncEngine:
+    kind, separator, rest = url.partition("://")
+    driver = _DRIVERS.get(kind)
+    if not separator or driver is None:
+        raise StoreUnusable(
+            f"[store] url starts with {kind[:20]!r}",
+            "write sqlite:///registry-bot.db or postgresql://user@host/database",
+        )
+    try:
+        engine = create_async_engine(f"{driver}://{rest}")
+    except ModuleNotFoundError as error:
+        raise StoreUnusable(
+            f"the driver for {kind} is not installed", f"install {error.name}"
+        ) from error
+    if kind == "sqlite":
+        _prepare_sqlite(engine)
+    return engine
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        # The driver must not begin transactions on its own: a read that turns into a write
+        # half-way cannot wait for the lock.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={_BUSY_MS}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begun(conn: sa.Connection) -> None:
+        reading = conn.get_execution_options().get("reading")
+        conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -55,9 +55,7 @@ async def approve(ctx: Context, tx: Transaction, request: Request, asked: Asked)
         await tx.outbox.refresh(request.id)
         return Said(decided, f"Your approval of {request.name} counts; {missing} more to go.")
     now = await tx.now()
-    if not await tx.requests.move(
-        request.id, [State.PENDING], State.APPROVED, decided_at=now
-    ):
+    if not await tx.requests.move(request.id, [State.PENDING], State.APPROVED, decided_at=now):
         raise Refusal(f"{request.name} was decided at the same moment.", "")
     await tx.jobs.drop("expire", request.id)
     await tx.jobs.add(
@@ -84,12 +82,10 @@ async def deny(ctx: Context, tx: Transaction, request: Request, asked: Asked) ->
         raise Refusal(f"Only <@{request.requester}> decides on {request.name}.", "")
     if asked.actor.user == request.requester:
         raise Refusal(
-            f"{request.name} is your own request.", f"Use Cancel, or `/registry cancel "
-            f"{request.name}`."
+            f"{request.name} is your own request.",
+            f"Use Cancel, or `/registry cancel {request.name}`.",
         )
-    why_not = _why_not(
-        ctx, rule, request, asked.actor, Actor(request.requester, request.team)
-    )
+    why_not = _why_not(ctx, rule, request, asked.actor, Actor(request.requester, request.team))
     if why_not:
         raise Refusal(why_not, f"It needs {_who(request)}.")
     decision = Decision(asked.actor.user, asked.actor.team, False, asked.reason, 0.0)
@@ -104,7 +100,7 @@ async def cancel(ctx: Context, tx: Transaction, request: Request, asked: Asked) 
     if (asked.actor.user, asked.actor.team) != (request.requester, request.team):
         raise Refusal(
             f"{request.name} is <@{request.requester}>'s request; only they can cancel it.",
-            f"An approver can deny it: `/registry deny {request.name} --reason \"…\"`.",
+            f'An approver can deny it: `/registry deny {request.name} --reason "…"`.',
         )
     if request.state not in {State.PENDING, State.APPROVED}:
         raise Refusal(
@@ -113,9 +109,7 @@ async def cancel(ctx: Context, tx: Transaction, request: Request, asked: Asked) 
             if request.state is State.RUNNING or request.state.has_changed_something
             else f"`/registry show {request.name}` tells the story.",
         )
-    await _end(
-        tx, request, State.CANCELLED, asked, "request.cancelled", {"by": asked.actor.user}
-    )
+    await _end(tx, request, State.CANCELLED, asked, "request.cancelled", {"by": asked.actor.user})
     return Said(await tx.requests.get(request.id), f"You cancelled {request.name}.")
 
 
@@ -214,7 +208,6 @@ async def _still_pending(tx: Transaction, request: Request) -> None:
         )
 
 
-
 def _decided(request: Request) -> str:
     last = request.decisions[-1] if request.decisions else None
     by = f" by <@{last.user}>" if last else ""
@@ -233,9 +226,7 @@ async def _same_rule(ctx: Context, tx: Transaction, request: Request) -> Rule | 
     return None
 
 
-def _why_not(
-    ctx: Context, rule: Rule, request: Request, actor: Actor, requester: Actor
-) -> str:
+def _why_not(ctx: Context, rule: Rule, request: Request, actor: Actor, requester: Actor) -> str:
     if request.approval == "confirm":
         if (actor.user, actor.team) == (requester.user, requester.team):
             return ""
@@ -258,9 +249,7 @@ async def _end(
     event: str,
     data: dict[str, str],
 ) -> None:
-    moved = await tx.requests.move(
-        request.id, [request.state], state, finished_at=await tx.now()
-    )
+    moved = await tx.requests.move(request.id, [request.state], state, finished_at=await tx.now())
     if not moved:
         raise Refusal(f"{request.name} was decided at the same moment.", "")
     await tx.jobs.drop("expire", request.id)

@@ -180,7 +180,9 @@ async def tags(
 
 async def _rows(reader: ImageReader, snapshot: Snapshot, wanted: Sequence[str]) -> list[TagRow]:
     platforms = {tag: _leaves(snapshot, snapshot.tags[tag]) for tag in wanted}
-    images = {image.digest: image for leaves in platforms.values() for image, _ in leaves}
+    images: dict[str, Image] = {
+        image.digest: image for leaves in platforms.values() for image, _ in leaves
+    }
     configs = await reader.configs(snapshot.repository, images)
     rows = []
     for tag in wanted:
@@ -277,9 +279,7 @@ async def inspect(ctx: Context, registry: Registry, reference: Reference) -> Ins
     if digest not in snapshot.manifests:
         snapshot = await with_untagged(reader, snapshot, digest)
     manifest = snapshot.manifests.get(digest)
-    signatures = await registry.client.signatures(
-        reference.repository, digest, list(snapshot.tags)
-    )
+    signatures = await registry.client.signatures(reference.repository, digest, list(snapshot.tags))
     return Inspection(
         registry=registry.name,
         host=registry.client.url.split("://", 1)[-1].rstrip("/"),
@@ -305,9 +305,6 @@ async def with_untagged(reader: ImageReader, snapshot: Snapshot, digest: str) ->
         {**snapshot.sizes, **{d: len(raw.body) for d, raw in raws.items()}},
         snapshot.missing | missing,
     )
-
-
-
 
 
 async def _platforms(

@@ -104,7 +104,7 @@ async def _tags_meant(
     if not tags:
         raise Refusal(
             f"No tag of {snapshot.repository} is on {digest[:19]}.",
-            f'To delete the digest itself: `/registry purge {snapshot.repository}@{digest[:19]} '
+            f"To delete the digest itself: `/registry purge {snapshot.repository}@{digest[:19]} "
             '--reason "…"`.',
         )
     return tags
@@ -209,9 +209,7 @@ async def request_purge(
             "Narrow the pattern, or ask for them in several requests.",
         )
     _refuse_needed(chosen)
-    untagged = [
-        Target(registry.name, d.repository, None) for d in plan.digests if not d.tags
-    ]
+    untagged = [Target(registry.name, d.repository, None) for d in plan.digests if not d.tags]
     rule = requesting.judge(ctx, asked, Action.PURGE, [*_targets(plan), *untagged])
     await deletable(registry, plan)
     plan = replace(plan, warnings=_missing(plan))

@@ -152,9 +152,7 @@ class Purge:
             if WindowState.OPEN in states:
                 return
             after = State.HELD if WindowState.HELD in states else State.PURGED
-            moved = await tx.requests.move(
-                subject.id, [State.DONE, State.PARTLY_DONE], after
-            )
+            moved = await tx.requests.move(subject.id, [State.DONE, State.PARTLY_DONE], after)
             if moved:
                 await tx.audit.append(
                     "window.ended",
@@ -186,13 +184,9 @@ class Purge:
                 )
                 if outcome is ItemState.DONE:
                     state, holder = WindowState.PURGED, ""
-                    await self._children(
-                        job, subject, registry, repository, window.digest, waiting
-                    )
+                    await self._children(job, subject, registry, repository, window.digest, waiting)
             async with self._ctx.store.transaction(job) as tx:
-                await tx.windows.settle(
-                    subject.id, repository, window.digest, state, holder
-                )
+                await tx.windows.settle(subject.id, repository, window.digest, state, holder)
                 await tx.audit.append(
                     "digest.purged" if state is WindowState.PURGED else "digest.held",
                     registry=registry.name,
@@ -343,9 +337,7 @@ class Purge:
                         WindowState.HELD,
                         f"a fault of the bot or the registry ({why})",
                     )
-            await tx.requests.move(
-                asked.id, [State.DONE, State.PARTLY_DONE], State.HELD
-            )
+            await tx.requests.move(asked.id, [State.DONE, State.PARTLY_DONE], State.HELD)
             await tx.outbox.refresh(asked.id)
             await tx.outbox.thread(asked.id, "window ended", {})
 

@@ -13,9 +13,7 @@ from bot.store.store import Transaction
 EXPIRE = "expire"
 
 
-def judge(
-    ctx: Context, asked: Asked, action: Action, targets: Sequence[Target]
-) -> Rule:
+def judge(ctx: Context, asked: Asked, action: Action, targets: Sequence[Target]) -> Rule:
     """The rule that decides this; refuses what no rule allows, naming the rule."""
     verdict = ctx.policy.judge(asked.actor, action, targets, asked.reason)
     if not verdict.allowed or verdict.rule is None:

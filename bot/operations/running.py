@@ -56,9 +56,7 @@ async def begin(
             await approvals.outdated(tx, request, why)
             await tx.jobs.finish(job)
             return None
-        if not await tx.requests.move(
-            request.id, [State.APPROVED], State.RUNNING, progress={}
-        ):
+        if not await tx.requests.move(request.id, [State.APPROVED], State.RUNNING, progress={}):
             return None
         await tx.audit.append(
             "request.started",
@@ -110,9 +108,7 @@ async def _too_late(ctx: Context, job: Job, request: Request) -> bool:
             finished_at=await tx.now(),
             result={"why": "it could not be carried out in time after the approval"},
         )
-        await tx.audit.append(
-            "request.expired", registry=request.registry, request_id=request.id
-        )
+        await tx.audit.append("request.expired", registry=request.registry, request_id=request.id)
         await tx.outbox.refresh(request.id)
         await tx.outbox.thread(request.id, "expired", {"late": True})
         await tx.jobs.finish(job)
@@ -180,8 +176,8 @@ async def finish_running(
 ) -> None:
     """Write down how a deletion ended, open its undo windows, and queue their end."""
     async with ctx.store.transaction(job) as tx:
-        for position, (state, detail) in changes.items():
-            await tx.requests.set_item(request.id, position, state, detail=detail)
+        for position, (ended, detail) in changes.items():
+            await tx.requests.set_item(request.id, position, ended, detail=detail)
         items = [
             replace(i, state=changes[i.position][0]) if i.position in changes else i
             for i in request.items

@@ -17,7 +17,6 @@ from bot.registry.errors import (
     NotFound,
     ProtocolError,
     ReadOnly,
-
     Unauthorized,
     Unsupported,
 )
@@ -66,9 +65,7 @@ async def request_undo(ctx: Context, tx: Transaction, asked: Asked, subject: Req
     )
 
 
-async def request_purge_of(
-    ctx: Context, tx: Transaction, asked: Asked, subject: Request
-) -> Draft:
+async def request_purge_of(ctx: Context, tx: Transaction, asked: Asked, subject: Request) -> Draft:
     """Ask to end the undo window of request `subject` now."""
     windows = [w for w in subject.windows if w.state is WindowState.OPEN]
     if not windows:
@@ -144,9 +141,7 @@ class Undo:
         except (ReadOnly, Forbidden, Unauthorized, Unsupported, ProtocolError, Corrupt) as error:
             return ItemState.FAILED, f"{error.sentence} {error.hint}".strip()
 
-    async def _put_back(
-        self, job: Job, registry: Registry, item: Item
-    ) -> tuple[ItemState, str]:
+    async def _put_back(self, job: Job, registry: Registry, item: Item) -> tuple[ItemState, str]:
         current = await _digest_of(registry, item)
         if current == item.digest:
             return ItemState.RESTORED, ""
@@ -275,5 +270,3 @@ def _children(raw: RawManifest) -> list[str]:
     except InvalidManifest:
         return []
     return [c.digest for c in manifest.children] if isinstance(manifest, Index) else []
-
-

@@ -8,7 +8,6 @@ placeholder's digest was stored before the push.
 
 import secrets
 
-from bot.operations import approvals
 from bot.operations.context import Context, Registry
 from bot.operations.deletion import UNTAG_BY_TAG, rebuild
 from bot.operations.errors import Refusal
@@ -117,9 +116,7 @@ class Untag:
             )
             await tx.outbox.refresh(request.id)
 
-    async def _attempt(
-        self, job: Job, request: Request, item: Item, placeholder: str = ""
-    ) -> None:
+    async def _attempt(self, job: Job, request: Request, item: Item, placeholder: str = "") -> None:
         async with self._ctx.store.transaction(job) as tx:
             await tx.requests.set_item(
                 request.id, item.position, ItemState.ATTEMPTING, placeholder=placeholder
@@ -230,9 +227,7 @@ class Untag:
         surprises: dict[int, tuple[ItemState, str]] = {}
         for repository in {item.repository for item in request.items}:
             done = [
-                i
-                for i in request.items
-                if i.repository == repository and i.state is ItemState.DONE
+                i for i in request.items if i.repository == repository and i.state is ItemState.DONE
             ]
             try:
                 listed = set(await registry.client.tags(repository))

@@ -125,8 +125,11 @@ class Jobs:
         await self._change(job, lease_until=db_now() + lease)
 
     async def finish(self, job: Job, outcome: str = "ok") -> None:
-        """The job is over; raises `LeaseLost`."""
-        await self._change(job, state="done", outcome=outcome, finished_at=db_now())
+        """The job is over; raises `LeaseLost`.
+
+        Its payload is forgotten with it: it may hold a response_url, which is a secret.
+        """
+        await self._change(job, state="done", outcome=outcome, finished_at=db_now(), payload={})
 
     async def put_back(self, job: Job, delay: float = 0.0, *, forgive: bool = False) -> None:
         """Queue the job again; `forgive` takes the attempt back. Raises `LeaseLost`."""

@@ -44,7 +44,7 @@ class Manifests:
         columns = sa.select(manifests.c.digest, manifests.c.config)
         for batch in _batches(digests):
             query = columns.where(manifests.c.digest.in_(batch), manifests.c.config.is_not(None))
-            found.update({digest: config for digest, config in await self._conn.execute(query)})
+            found.update({row.digest: row.config for row in await self._conn.execute(query)})
         return found
 
     async def keep_configs(self, configs: Mapping[str, Mapping[str, Any]]) -> None:

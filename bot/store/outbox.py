@@ -12,6 +12,7 @@ from bot.store.schema import db_now, outbox
 ANSWER = "answer"
 REQUEST = "request"
 THREAD = "thread"
+POST = "post"
 
 RESPONSE_URL_LIFE = 29 * 60.0
 """Seconds for which a response_url is used: Slack gives it 30 minutes."""
@@ -59,6 +60,10 @@ class Outbox:
         payload = {"notice": notice, "data": dict(data)}
         await self._add(THREAD, f"{_key(request_id)}:thread", request_id, payload, None)
 
+    async def post(self, payload: Mapping[str, Any]) -> None:
+        """Say something in a channel, to everybody there."""
+        await self._add(POST, "", None, payload, None)
+
     async def _add(
         self,
         kind: str,
@@ -104,9 +109,7 @@ class Outbox:
         claim = (
             outbox.update()
             .where(outbox.c.id == pick.scalar_subquery())
-            .values(
-                worker=worker, lease_until=db_now() + lease, attempts=outbox.c.attempts + 1
-            )
+            .values(worker=worker, lease_until=db_now() + lease, attempts=outbox.c.attempts + 1)
             .returning(
                 outbox.c.id,
                 outbox.c.kind,
@@ -139,9 +142,7 @@ class Outbox:
 
     async def _close(self, letter: Letter, **values: Any) -> None:
         await self._conn.execute(
-            outbox.update()
-            .where(outbox.c.id == letter.id)
-            .values(response_url=None, **values)
+            outbox.update().where(outbox.c.id == letter.id).values(response_url=None, **values)
         )
 
     async def forget_old_urls(self) -> None:
@@ -165,9 +166,7 @@ class Outbox:
 
     async def seconds_until_next(self) -> float | None:
         """Seconds until a letter may be due; None if there is none."""
-        query = sa.select(sa.func.min(outbox.c.run_at) - db_now()).where(
-            outbox.c.state == "queued"
-        )
+        query = sa.select(sa.func.min(outbox.c.run_at) - db_now()).where(outbox.c.state == "queued")
         value = await self._conn.scalar(query)
         return None if value is None else max(0.0, float(value))
 

@@ -1,6 +1,6 @@
 """Requests, their items, decisions and undo windows: the truth that people ask about."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -78,7 +78,7 @@ class Requests:
         limit: int = 50,
     ) -> list[Request]:
         """The newest requests on these registries first."""
-        conditions = [requests.c.registry.in_(list(registries))]
+        conditions: list[sa.ColumnElement[bool]] = [requests.c.registry.in_(list(registries))]
         if requester:
             conditions.append(requests.c.requester == requester)
         if open_only:
@@ -90,7 +90,10 @@ class Requests:
 
     async def open_on(self, registry: str, action: str = "") -> list[Request]:
         """Requests of a registry that are pending, approved or running."""
-        conditions = [requests.c.registry == registry, requests.c.state.in_(_OPEN)]
+        conditions: list[sa.ColumnElement[bool]] = [
+            requests.c.registry == registry,
+            requests.c.state.in_(_OPEN),
+        ]
         if action:
             conditions.append(requests.c.action == action)
         return await self._select(*conditions)
@@ -99,9 +102,7 @@ class Requests:
         """Open requests that undo or purge request `subject`."""
         return await self._select(requests.c.subject == subject, requests.c.state.in_(_OPEN))
 
-    async def move(
-        self, number: int, before: Iterable[State], after: State, **values: Any
-    ) -> bool:
+    async def move(self, number: int, before: Iterable[State], after: State, **values: Any) -> bool:
         """Compare and set: go to `after` only from one of `before`. False if it was elsewhere.
 
         Raises
@@ -121,9 +122,7 @@ class Requests:
 
     async def change(self, number: int, **values: Any) -> None:
         """Set columns that are not the state."""
-        await self._conn.execute(
-            requests.update().where(requests.c.id == number).values(**values)
-        )
+        await self._conn.execute(requests.update().where(requests.c.id == number).values(**values))
 
     async def abort(self, number: int, user: str) -> bool:
         """Ask a running request to stop; False if somebody has asked before or it ended."""
@@ -180,9 +179,7 @@ class Requests:
         )
         return float(await self._conn.scalar(query) or 0.0)
 
-    async def _select(
-        self, *conditions: sa.ColumnElement[bool], newest: int = 0
-    ) -> list[Request]:
+    async def _select(self, *conditions: sa.ColumnElement[bool], newest: int = 0) -> list[Request]:
         query = sa.select(*(c for c in requests.c if c.name not in _NOT_ON_REQUEST))
         query = query.where(*conditions).order_by(requests.c.id.desc() if newest else requests.c.id)
         if newest:
@@ -198,17 +195,17 @@ class Requests:
 
     async def _of(
         self, table: sa.Table, numbers: list[int], order: sa.ColumnElement[Any]
-    ) -> list[Mapping[str, Any]]:
+    ) -> list[sa.RowMapping]:
         query = sa.select(table).where(table.c.request_id.in_(numbers)).order_by(order)
         return list((await self._conn.execute(query)).mappings().all())
 
 
 class _Parts:
-    def __init__(self, *rows: list[Mapping[str, Any]]) -> None:
+    def __init__(self, *rows: list[sa.RowMapping]) -> None:
         self.items, self.decisions, self.windows = rows
 
 
-def _request(row: Mapping[str, Any], parts: _Parts) -> Request:
+def _request(row: sa.RowMapping, parts: _Parts) -> Request:
     values = dict(row)
     number = values["id"]
     values["state"] = State(values["state"])
@@ -221,7 +218,7 @@ def _request(row: Mapping[str, Any], parts: _Parts) -> Request:
     )
 
 
-def _item(row: Mapping[str, Any]) -> Item:
+def _item(row: sa.RowMapping) -> Item:
     return Item(
         position=row["position"],
         repository=row["repository"],
@@ -233,11 +230,11 @@ def _item(row: Mapping[str, Any]) -> Item:
     )
 
 
-def _decision(row: Mapping[str, Any]) -> Decision:
+def _decision(row: sa.RowMapping) -> Decision:
     return Decision(row["user_id"], row["team"], row["approves"], row["reason"], row["at"])
 
 
-def _window(row: Mapping[str, Any]) -> Window:
+def _window(row: sa.RowMapping) -> Window:
     return Window(
         request=row["request_id"],
         registry=row["registry"],

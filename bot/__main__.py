@@ -1,0 +1,79 @@
+"""The command `registry-bot`: serve | check."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import bot
+from bot import checking, service
+from bot.settings import Settings, SettingsError, load
+from bot.store.store import StoreUnusable
+from bot.telemetry import configure_logging
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one of the program's commands and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        settings = load(_config(arguments.config), os.environ)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"registry-bot: {problem.key}: {problem.text}", file=sys.stderr)  # noqa: T201
+            if problem.fix:
+                print(f"    {problem.fix}", file=sys.stderr)  # noqa: T201
+        return 2
+    configure_logging(secrets=_secrets(settings))
+    for warning in settings.warnings:
+        print(f"registry-bot: warning: {warning}", file=sys.stderr)  # noqa: T201
+    try:
+        if arguments.command == "check":
+            return asyncio.run(checking.check(settings))
+        asyncio.run(service.serve(settings))
+    except (service.CannotStart, StoreUnusable) as error:
+        print(f"registry-bot: {error.sentence}", file=sys.stderr)  # noqa: T201
+        print(f"    {error.hint}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="registry-bot", description="Run a private Docker registry from Slack."
+    )
+    parser.add_argument("--version", action="version", version=bot.__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, summary in (
+        ("serve", "run the bot"),
+        ("check", "try the settings, tokens, registries and garbage collectors"),
+    ):
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.add_argument(
+            "--config", type=Path, help="registry-bot.toml; default: $REGISTRY_BOT_CONFIG"
+        )
+    return parser
+
+
+def _config(given: Path | None) -> Path | None:
+    return given
+
+
+def _secrets(settings: Settings) -> list[str]:
+    slack = settings.slack
+    held = [slack.bot_token, slack.app_token, slack.signing_secret]
+    found = [secret.get_secret_value() for secret in held if secret is not None]
+    for registry in settings.registries:
+        if registry.credentials is not None:
+            found.append(_plain(registry.credentials.password))
+    return found
+
+
+def _plain(password: object) -> str:
+    reveal = getattr(password, "get_secret_value", None)
+    return str(reveal()) if reveal else str(password)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

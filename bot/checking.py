@@ -1,0 +1,85 @@
+"""`registry-bot check`: tries everything that the bot will need, and changes nothing."""
+
+import contextlib
+from dataclasses import dataclass
+
+from bot import service
+from bot.operations.context import Registry
+from bot.operations.proof import FALLBACK
+from bot.registry.client import DeleteSupport
+from bot.registry.errors import RegistryError
+from bot.settings import Settings
+from bot.store.store import Store, StoreUnusable
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table."""
+
+    what: str
+    ok: bool
+    text: str
+
+
+async def check(settings: Settings) -> int:
+    """Print a table of findings; 1 if one of them is a problem."""
+    findings = [await _store(settings), await _slack(settings)]
+    for registry in service.registries(settings).values():
+        findings += await _registry(registry)
+    width = max(len(finding.what) for finding in findings)
+    for finding in findings:
+        mark = "ok     " if finding.ok else "PROBLEM"
+        print(f"{mark}  {finding.what.ljust(width)}  {finding.text}")  # noqa: T201
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+async def _store(settings: Settings) -> Finding:
+    try:
+        store = await Store.open(settings.store_url)
+    except StoreUnusable as error:
+        return Finding("store", False, f"{error.sentence}. {error.hint}")
+    await store.close()
+    return Finding("store", True, "opens, schema is up to date")
+
+
+async def _slack(settings: Settings) -> Finding:
+    try:
+        who = await service.identify(service.slack_client(settings), settings)
+    except service.CannotStart as error:
+        return Finding("slack", False, f"{error.sentence} {error.hint}")
+    return Finding("slack", True, f"workspace {who.get('team')}, {settings.slack.mode} mode")
+
+
+async def _registry(registry: Registry) -> list[Finding]:
+    name = f"registry {registry.name}"
+    findings = []
+    try:
+        await registry.client.ping()
+        repositories = await registry.client.repositories()
+        findings.append(Finding(name, True, f"answers, {len(repositories)} repositories"))
+        probe = registry.probe_repository or (repositories[0] if repositories else FALLBACK)
+        support = await registry.client.probe_delete(probe)
+        usable = support not in {DeleteSupport.OFF, DeleteSupport.READ_ONLY}
+        findings.append(Finding(f"{name}: deletion", usable, _TOLD[support]))
+        for writer in registry.writers:
+            answer = await writer.probe_upload(probe)
+            findings.append(Finding(f"{name}: upload", True, f"{writer.url}: {answer}"))
+    except RegistryError as error:
+        findings.append(Finding(name, False, f"{error.sentence} {error.hint}".strip()))
+    finally:
+        for client in {registry.client, *registry.writers}:
+            with contextlib.suppress(RegistryError):
+                await client.aclose()
+    refusal = registry.collector.refusal() if registry.collector else registry.gc_note
+    # A registry without a collector is a choice, not a problem; a broken collector is one.
+    ok = refusal is None or registry.collector is None
+    findings.append(Finding(f"{name}: gc", bool(ok), refusal or "the commands are complete"))
+    return findings
+
+
+_TOLD = {
+    DeleteSupport.OFF: "is switched off: set storage.delete.enabled in the registry",
+    DeleteSupport.READ_ONLY: "refused: the registry is read-only",
+    DeleteSupport.DIGEST: "by digest; single tags by the untag sequence (distribution 2.x)",
+    DeleteSupport.TAG: "by tag and by digest (distribution 3.x)",
+}

@@ -1,0 +1,111 @@
+"""Proves by uploads whether the registry takes pushes: on every way to its storage."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from bot.operations.context import Registry
+from bot.registry.client import RegistryClient, UploadSupport
+from bot.registry.errors import RegistryError, Unreachable
+
+FALLBACK = "registry-bot/probe"
+_PAUSE = 0.2
+
+
+class ProofFailed(Exception):
+    """The registry does not do what it was switched to."""
+
+    def __init__(self, sentence: str, hint: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.hint = hint
+
+
+class Proof:
+    """Upload probes over fresh connections.
+
+    Parameters
+    ----------
+    registry : its `writers` are all asked, each time.
+    patience : seconds for a freshly started registry to behave.
+    offline : "refused" then means that nobody listens.
+    """
+
+    def __init__(self, registry: Registry, patience: float, *, offline: bool) -> None:
+        self._registry = registry
+        self._patience = patience
+        self._offline = offline
+        self._repository = registry.probe_repository
+
+    async def accepted(self) -> None:
+        """Every way in takes an upload (which is cancelled again).
+
+        Raises
+        ------
+        ProofFailed : one of them still refuses when patience ends.
+        """
+        await self._find_repository()
+        for writer in self._registry.writers:
+            await self._until(
+                lambda w=writer: self._takes(w),  # type: ignore[misc]
+                f"{writer.url} does not accept uploads",
+                "Is the bot's account allowed to push to probe_repository, and is the registry "
+                "writable?",
+            )
+
+    async def refused(self) -> None:
+        """No way in takes an upload.
+
+        Raises
+        ------
+        ProofFailed : one of them still accepts, or answers something else, when patience ends.
+        """
+        for writer in self._registry.writers:
+            await self._until(
+                lambda w=writer: self._refuses(w),  # type: ignore[misc]
+                f"{writer.url} still accepts uploads after the switch",
+                "start_read_only must really make the registry read-only: "
+                'REGISTRY_STORAGE_MAINTENANCE_READONLY={"enabled":true}; the variable that ends '
+                "in _ENABLED is ignored by the registry.",
+            )
+
+    async def still_refused(self) -> bool:
+        """Whether no way in takes an upload at this moment. Silence is not a breach."""
+        for writer in self._registry.writers:
+            try:
+                if await self._takes(writer):
+                    return False
+            except RegistryError:
+                continue
+        return True
+
+    async def _until(self, holds: Callable[[], Awaitable[bool]], sentence: str, hint: str) -> None:
+        end = time.monotonic() + self._patience
+        while True:
+            answer = ""
+            try:
+                if await holds():
+                    return
+            except RegistryError as error:
+                answer = f" ({error.sentence})"
+            if time.monotonic() >= end:
+                raise ProofFailed(f"{sentence}{answer}.", hint)
+            await asyncio.sleep(_PAUSE)
+
+    async def _takes(self, writer: RegistryClient) -> bool:
+        return await writer.probe_upload(self._repository) is UploadSupport.ACCEPTED
+
+    async def _refuses(self, writer: RegistryClient) -> bool:
+        if not self._offline:
+            return await writer.probe_upload(self._repository) is UploadSupport.READ_ONLY
+        try:
+            await writer.ping()
+        except Unreachable:
+            return True
+        return False
+
+    async def _find_repository(self) -> None:
+        if self._repository:
+            return
+        names = await self._registry.client.repositories()
+        self._repository = names[0] if names else FALLBACK

@@ -1,0 +1,166 @@
+"""Manifests and blobs: asking for them, and believing only their digests."""
+
+import hashlib
+
+from bot.registry.errors import Corrupt, NotFound
+from bot.registry.failures import Answer, failure
+from bot.registry.manifest import ACCEPT, Descriptor, RawManifest
+from bot.registry.reference import Digest, InvalidReference, Repository, Tag
+from bot.registry.transport import Ask, BrokenOff, Transport
+
+CONFIG_LIMIT = 8 * 1024 * 1024
+_MANIFEST_LIMIT = 4 * 1024 * 1024
+_SMALL_BLOB = 128 * 1024
+# A signed schema 1 manifest's digest leaves the signatures out: it is not that of the bytes.
+_SIGNED_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+
+
+def parse_tag_or_digest(text: str) -> Tag | Digest:
+    """What stands behind a repository in a manifest's address; raises `InvalidReference`."""
+    return Digest.parse(text) if ":" in text else Tag.parse(text)
+
+
+def label(name: str, reference: str) -> str:
+    """`team/api:1.0` or `team/api@sha256:…`, for sentences."""
+    return f"{name}{'@' if ':' in reference else ':'}{reference}"
+
+
+async def ask_manifest(
+    transport: Transport,
+    method: str,
+    name: Repository,
+    reference: Tag | Digest,
+    raw: RawManifest | None = None,
+) -> Answer:
+    """Send a request about a manifest, with `raw` as its body; the answer may be any."""
+    headers = {"Accept": ACCEPT}
+    if raw is not None:
+        headers["Content-Type"] = raw.media_type
+    return await transport.ask(
+        Ask(
+            method,
+            f"/v2/{name}/manifests/{reference}",
+            label(name, reference),
+            headers,
+            raw.body if raw is not None else None,
+            limit=_MANIFEST_LIMIT,
+        )
+    )
+
+
+async def head_manifest(
+    transport: Transport, name: Repository, reference: Tag | Digest
+) -> Descriptor:
+    """See `RegistryClient.head`."""
+    answer = await ask_manifest(transport, "HEAD", name, reference)
+    if answer.status != 200:
+        raise failure(answer, label(name, reference))
+    digest = _announced(answer, name, reference)
+    length = answer.headers.get("Content-Length", "")
+    if digest is None or not length.isdecimal() or not answer.media_type:
+        raw = await get_manifest(transport, name, reference)
+        return Descriptor(raw.media_type, raw.digest, len(raw.body))
+    return Descriptor(answer.media_type, digest, int(length))
+
+
+async def get_manifest(
+    transport: Transport, name: Repository, reference: Tag | Digest
+) -> RawManifest:
+    """See `RegistryClient.manifest`."""
+    answer = await ask_manifest(transport, "GET", name, reference)
+    if answer.status != 200:
+        raise failure(answer, label(name, reference))
+    announced = _announced(answer, name, reference)
+    digest = reference if isinstance(reference, Digest) else announced
+    if digest is None:
+        return RawManifest.of(answer.media_type, answer.body)
+    if answer.media_type != _SIGNED_SCHEMA1:
+        _verify(answer.body, digest, label(name, reference))
+    return RawManifest(digest, answer.media_type, answer.body)
+
+
+async def small_blob(
+    transport: Transport, name: Repository, blob: Descriptor, limit: int = _SMALL_BLOB
+) -> bytes:
+    """A whole blob of at most `limit` bytes, its digest checked.
+
+    Raises
+    ------
+    NotFound, Corrupt : it is not there, or not what it should be.
+    """
+    answer = await _ask_blob(transport, name, blob, {}, limit)
+    what = label(name, blob.digest)
+    if len(answer.body) != blob.size:
+        raise corrupt(what)
+    _verify(answer.body, blob.digest, what)
+    return answer.body
+
+
+async def check_blob(transport: Transport, name: Repository, blob: Descriptor) -> None:
+    """See `RegistryClient.check_blob`."""
+    if blob.size <= _SMALL_BLOB:
+        await small_blob(transport, name, blob)
+        return
+    last = blob.size - 1
+    # A registry that knows no ranges sends everything: one byte of it is enough, too.
+    answer = await _ask_blob(
+        transport, name, blob, {"Range": f"bytes={last}-{last}"}, blob.size, enough=1
+    )
+    total = answer.headers.get("Content-Length", "")
+    if answer.status == 206:
+        total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    if total != str(blob.size) or not answer.body:
+        raise corrupt(label(name, blob.digest))
+
+
+async def _ask_blob(
+    transport: Transport,
+    name: Repository,
+    blob: Descriptor,
+    headers: dict[str, str],
+    limit: int,
+    enough: int | None = None,
+) -> Answer:
+    what = label(name, blob.digest)
+    path = f"/v2/{name}/blobs/{Digest.parse(blob.digest)}"
+    try:
+        answer = await transport.ask(
+            Ask("GET", path, what, headers, limit=limit, enough=enough, attempts=2, off_host=True)
+        )
+    except BrokenOff:
+        raise corrupt(what) from None
+    if answer.status == 416:
+        raise corrupt(what)
+    if answer.status == 404:
+        # A blob store that the registry redirects to has no error codes of its own.
+        raise NotFound(f"{what} is not in the registry.", "Push the image again.")
+    if answer.status not in (200, 206):
+        raise failure(answer, what)
+    return answer
+
+
+def corrupt(what: str) -> Corrupt:
+    """The error for bytes that are not those of their digest."""
+    return Corrupt(
+        f"The registry does not deliver the right bytes for {what}.",
+        "Its storage may be damaged, or it needs a restart after a garbage collection.",
+    )
+
+
+def _announced(answer: Answer, name: str, reference: Tag | Digest) -> Digest | None:
+    """The digest in the answer's header, which must be the one that was asked for."""
+    header = answer.headers.get("Docker-Content-Digest")
+    if header is None:
+        return None
+    try:
+        digest = Digest.parse(header)
+    except InvalidReference:
+        raise corrupt(label(name, reference)) from None
+    if isinstance(reference, Digest) and digest != reference:
+        raise corrupt(label(name, reference))
+    return digest
+
+
+def _verify(body: bytes, digest: Digest, what: str) -> None:
+    if hashlib.new(digest.algorithm, body).hexdigest() != digest.hex:
+        raise corrupt(what)

@@ -1,0 +1,304 @@
+"""The running bot: everything wired by hand, started in order and stopped in order."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.gc.command import CommandExecutor
+from bot.operations import approvals, running
+from bot.operations.collection import Collection
+from bot.operations.context import Context, Registry, Timing
+from bot.operations.purge import Purge
+from bot.operations.undo import Undo
+from bot.operations.untag import Untag
+from bot.operations.worker import Handler, Worker
+from bot.registry.client import RegistryClient
+from bot.settings import RegistrySettings, Settings
+from bot.slack.app import CLICK, COMMAND, build_app
+from bot.slack.dispatch import Dispatcher
+from bot.slack.notifier import Notifier
+from bot.slack.people import People
+from bot.slack.server import events, serve_http
+from bot.slack.socket import Connection
+from bot.store.jobs import Job
+from bot.store.store import Store
+from bot.telemetry import Metrics
+
+log = structlog.get_logger()
+
+_START_SECONDS = 10.0
+_HOOKS = "https://hooks.slack.com/"
+
+
+class CannotStart(Exception):
+    """The bot refuses to start. `hint` says what to do."""
+
+    def __init__(self, sentence: str, hint: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.hint = hint
+
+
+def registries(settings: Settings) -> dict[str, Registry]:
+    """A client for every registry of the settings and for each way to push to it."""
+    return {r.name: _registry(settings, r) for r in settings.registries}
+
+
+def _registry(settings: Settings, one: RegistrySettings) -> Registry:
+    def client(url: str) -> RegistryClient:
+        return RegistryClient(url, credentials=one.credentials, ca_file=one.ca_file)
+
+    main = client(one.url)
+    urls = [url for url in one.write_urls if url != one.url] if one.write_urls else []
+    writers = [client(url) for url in urls]
+    if not one.write_urls or one.url in one.write_urls:
+        writers.insert(0, main)
+    collector = CommandExecutor(one.gc, settings.state_dir, one.name) if one.gc else None
+    return Registry(one.name, main, tuple(writers), one.probe_repository, collector, one.gc_note)
+
+
+def context(settings: Settings, store: Store, timing: Timing | None = None) -> Context:
+    """The rooms, wired."""
+    return Context(
+        store,
+        settings.policy,
+        registries(settings),
+        settings.max_tags_per_request,
+        settings.timezone,
+        timing or Timing(),
+    )
+
+
+def slack_client(settings: Settings) -> AsyncWebClient:
+    """A client for the Web API that leaves retrying to the outbox."""
+    return AsyncWebClient(
+        token=settings.slack.bot_token.get_secret_value(),
+        base_url=settings.slack.api_url,
+        timeout=15,
+        retry_handlers=[],
+    )
+
+
+async def identify(client: AsyncWebClient, settings: Settings) -> Mapping[str, Any]:
+    """Who the tokens belong to.
+
+    Raises
+    ------
+    CannotStart : Slack refuses a token, or does not answer.
+    """
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            answer = await client.auth_test()
+            token = settings.slack.app_token
+            if settings.slack.mode == "socket" and token is not None:
+                # Bolt would retry a bad token for ever without a word.
+                await client.apps_connections_open(app_token=token.get_secret_value())
+    except SlackApiError as error:
+        method = "SLACK_APP_TOKEN" if "apps.connections" in str(error) else "the Slack tokens"
+        raise CannotStart(
+            f"Slack refuses {method}: {error.response.get('error')}.",
+            "Copy SLACK_BOT_TOKEN (xoxb-…) from OAuth & Permissions and SLACK_APP_TOKEN (xapp-…, "
+            "scope connections:write) from Basic Information of your Slack app.",
+        ) from error
+    except (OSError, TimeoutError) as error:
+        raise CannotStart(
+            f"Slack does not answer at {urlsplit(settings.slack.api_url).netloc} "
+            f"({type(error).__name__}).",
+            "Check the network, a proxy, and SLACK_API_URL.",
+        ) from error
+    return answer.data if isinstance(answer.data, dict) else {}
+
+
+def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
+    """What is done for each kind of job."""
+    untag, purge, undo, collect = Untag(ctx), Purge(ctx), Undo(ctx), Collection(ctx)
+
+    async def expire(job: Job) -> None:
+        async with ctx.store.transaction(job) as tx:
+            await approvals.expire(tx, await tx.requests.get(job.request_id or 0))
+            await tx.jobs.finish(job)
+
+    async def give_up(job: Job, why: str) -> None:
+        await running.give_up(ctx, job, why)
+
+    async def nothing(job: Job, why: str) -> None:
+        log.error("given up", kind=job.kind, job=job.id, why=why)
+
+    return {
+        COMMAND: Handler(dispatcher.command, dispatcher.give_up, attempts=3),
+        CLICK: Handler(dispatcher.click, dispatcher.give_up, attempts=3),
+        "expire": Handler(expire, nothing, attempts=100),
+        "untag": Handler(untag.run, give_up),
+        "purge": Handler(purge.run, give_up),
+        "end window": Handler(purge.end_window, purge.give_up_window),
+        "undo": Handler(undo.run, give_up),
+        "collect": Handler(collect.run, collect.give_up),
+    }
+
+
+class Service:
+    """One process of the bot.
+
+    Parameters
+    ----------
+    settings : validated.
+    timing : shortened by tests.
+    """
+
+    def __init__(self, settings: Settings, timing: Timing | None = None) -> None:
+        self._settings = settings
+        self._timing = timing or Timing()
+        self.metrics = Metrics()
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[str], None] | None = None) -> None:
+        """Serve until `stop` is set.
+
+        Raises
+        ------
+        CannotStart : Slack refuses the tokens, or the address is taken.
+        StoreUnusable : the database cannot be opened.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            store = await Store.open(self._settings.store_url)
+            stack.push_async_callback(store.close)
+            ctx = context(self._settings, store, self._timing)
+            for registry in ctx.registries.values():
+                for one in {registry.client, *registry.writers}:
+                    stack.push_async_callback(one.aclose)
+            client = slack_client(self._settings)
+            identity = await identify(client, self._settings)
+            worker, notifier, app = self._wire(ctx, client, identity)
+            connection = await self._connect(stack, app)
+            site = await self._listen(stack, app, ctx, connection)
+            tasks = [
+                asyncio.create_task(worker.run(), name="worker"),
+                asyncio.create_task(notifier.run(), name="notifier"),
+                asyncio.create_task(self._watch(ctx, connection), name="watch"),
+            ]
+            log.info("ready", team=identity.get("team"), listen=site)
+            if ready:
+                ready(site)
+            await self._until(stop, tasks)
+            await self._stop(worker, notifier, connection, tasks)
+
+    def _wire(
+        self, ctx: Context, client: AsyncWebClient, identity: Mapping[str, Any]
+    ) -> tuple[Worker, Notifier, Any]:
+        settings = self._settings.slack
+        people = People(client, ctx.policy, str(identity.get("team_id", "")))
+        dispatcher = Dispatcher(ctx, people, self.metrics.command)
+        worker = Worker(ctx, handlers(ctx, dispatcher), self.metrics.job)
+        base = urlsplit(settings.api_url)
+        # An emulator's answers go where its API is; the real Slack's only to its own host.
+        official = base.hostname in {"slack.com", "www.slack.com"}
+        hooks = _HOOKS if official else f"{base.scheme}://{base.netloc}/"
+        notifier = Notifier(ctx, client, hooks, worker.name)
+        secret = settings.signing_secret if settings.mode == "http" else None
+        app = build_app(
+            client,
+            ctx.store,
+            identity,
+            signing_secret=secret.get_secret_value() if secret else None,
+            on_ack=self.metrics.ack,
+        )
+        return worker, notifier, app
+
+    async def _connect(self, stack: contextlib.AsyncExitStack, app: Any) -> Connection | None:
+        token = self._settings.slack.app_token
+        if self._settings.slack.mode != "socket" or token is None:
+            return None
+        connection = Connection(app, token.get_secret_value())
+        stack.push_async_callback(connection.close)
+        try:
+            await connection.open(_START_SECONDS)
+        except TimeoutError:
+            raise CannotStart(
+                "Slack's Socket Mode does not answer.", "Check the network or a proxy."
+            ) from None
+        return connection
+
+    async def _listen(
+        self,
+        stack: contextlib.AsyncExitStack,
+        app: Any,
+        ctx: Context,
+        connection: Connection | None,
+    ) -> str:
+        async def is_ready() -> str:
+            if connection is not None and not await connection.is_open():
+                return "not connected to Slack"
+            async with ctx.store.reading() as tx:
+                await tx.now()
+            return ""
+
+        receive = events(app) if self._settings.slack.mode == "http" else None
+        try:
+            return await serve_http(
+                stack,
+                self._settings.slack.host,
+                self._settings.slack.port,
+                is_ready=is_ready,
+                metrics=self.metrics.render,
+                events=receive,
+            )
+        except OSError as error:
+            raise CannotStart(
+                f"[slack] listen cannot be used: {error.strerror or error}.",
+                "Choose another address or port.",
+            ) from error
+
+    async def _watch(self, ctx: Context, connection: Connection | None) -> None:
+        """Keep the gauges current, and forget addresses that Slack no longer honours."""
+        while True:
+            with contextlib.suppress(Exception):
+                async with ctx.store.transaction() as tx:
+                    await tx.outbox.forget_old_urls()
+                    self.metrics.queue(await tx.jobs.depth(), *await tx.outbox.pending())
+                if connection is not None:
+                    self.metrics.connected(await connection.is_open())
+            await asyncio.sleep(15)
+
+    async def _until(self, stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+        waiting = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        for task in done - {waiting}:
+            if not task.cancelled() and task.exception() is not None:
+                log.error("a part of the bot has died", part=task.get_name())
+                raise task.exception() or RuntimeError(task.get_name())
+
+    async def _stop(
+        self,
+        worker: Worker,
+        notifier: Notifier,
+        connection: Connection | None,
+        tasks: list[asyncio.Task[None]],
+    ) -> None:
+        """Take nothing new, finish or hand over what runs, say what is due, end."""
+        log.info("stopping")
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                await connection.close()
+        worker.stop()
+        await asyncio.wait([tasks[0]], timeout=self._timing.drain + 5)
+        notifier.stop()
+        await asyncio.wait([tasks[1]], timeout=5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    await Service(settings).run(stop)

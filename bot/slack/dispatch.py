@@ -1,0 +1,199 @@
+"""From what came in to an operation, and from its result to an answer: one place for errors.
+
+A command or click is a job. It is finished in the same transaction that stores what it changed
+and what is answered, so that a crash either repeats it or leaves nothing to repeat.
+"""
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from bot.gc.errors import GcError
+from bot.operations.context import Asked, Context
+from bot.operations.errors import Refusal
+from bot.registry.errors import RegistryError
+from bot.rules.policy import Actor
+from bot.slack.commands import Command, CommandError, parse
+from bot.slack.people import People, Where
+from bot.slack.runner import VerbRunner
+from bot.slack.views import notices
+from bot.slack.views.blocks import Message
+from bot.store.jobs import Job, LeaseLost
+from bot.store.store import Transaction
+
+log = structlog.get_logger()
+
+READS = frozenset({"help", "whoami", "status", "repos", "tags", "inspect", "requests", "show"})
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A stored payload: who, where, and how to answer."""
+
+    where: Where
+    response_url: str | None
+    body: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, job: Job) -> "Incoming":
+        """Read a job's payload."""
+        p = job.payload
+        where = Where(p.get("user", ""), p.get("team", ""), p.get("channel", ""))
+        return cls(where, p.get("response_url"), p)
+
+
+class Dispatcher:
+    """Runs commands and clicks.
+
+    Parameters
+    ----------
+    ctx : the rooms.
+    people : says who somebody is.
+    count : told verb and outcome, for the metrics.
+    """
+
+    def __init__(
+        self,
+        ctx: Context,
+        people: People,
+        count: Callable[[str, str], None] = lambda verb, outcome: None,
+    ) -> None:
+        self._ctx = ctx
+        self._people = people
+        self._count = count
+        self._verbs = VerbRunner(ctx)
+
+    async def command(self, job: Job) -> None:
+        """A slash command."""
+        incoming = Incoming.of(job)
+        text = str(incoming.body.get("text", ""))
+        verb = "unknown"
+        async with self._answering(job, incoming, lambda: verb, text):
+            command = parse(text)
+            verb = command.verb
+            actor = await self._actor(incoming, changes=verb not in READS)
+            await self._run(job, incoming, command, actor, text)
+
+    async def _run(
+        self, job: Job, incoming: Incoming, command: Command, actor: Actor, text: str
+    ) -> None:
+        asked = Asked(actor, incoming.where.channel, str(command.flags.get("reason") or ""))
+        work = await self._verbs.prepare(command, asked, text, f"ask-{job.id}")
+        async with self._ctx.store.transaction(job) as tx:
+            try:
+                answer = await work(tx)
+            except Refusal as refusal:
+                answer = await self._refuse(tx, incoming, command.verb, refusal)
+                self._count(command.verb, "refused")
+            else:
+                self._count(command.verb, "ok")
+            await self._say(tx, incoming, answer)
+            await tx.jobs.finish(job)
+
+    async def click(self, job: Job) -> None:
+        """A pressed button."""
+        incoming = Incoming.of(job)
+        action = str(incoming.body.get("action", ""))
+        async with self._answering(job, incoming, lambda: f"click {action}", action):
+            changes = action not in {"details", "share"}
+            actor = await self._actor(incoming, changes=changes)
+            asked = Asked(actor, incoming.where.channel)
+            work = await self._verbs.prepare_click(action, incoming.body, asked, f"ask-{job.id}")
+            async with self._ctx.store.transaction(job) as tx:
+                try:
+                    answer = await work(tx)
+                except Refusal as refusal:
+                    answer = await self._refuse(tx, incoming, f"click {action}", refusal)
+                    self._count(f"click {action}", "refused")
+                else:
+                    self._count(f"click {action}", "ok")
+                await self._say(tx, incoming, answer)
+                await tx.jobs.finish(job)
+
+    async def _actor(self, incoming: Incoming, *, changes: bool) -> Actor:
+        return await self._people.actor(incoming.where, changes=changes)
+
+    @contextlib.asynccontextmanager
+    async def _answering(
+        self, job: Job, incoming: Incoming, what: Callable[[], str], text: str
+    ) -> AsyncIterator[None]:
+        """Whatever goes wrong inside, the person is told."""
+        try:
+            yield
+        except LeaseLost:
+            raise
+        except CommandError as error:
+            await self._tell(
+                job, incoming, what(), Refusal(error.sentence, error.hint, error.suggestions)
+            )
+        except Refusal as refusal:
+            await self._tell(job, incoming, what(), refusal)
+        except RegistryError as error:
+            await self._tell(job, incoming, what(), Refusal(error.sentence, error.hint))
+        except GcError as error:
+            await self._tell(job, incoming, what(), Refusal(error.sentence, error.hint))
+        except Exception:
+            mark = secrets.token_hex(3)
+            log.exception("a command failed", mark=mark, what=what(), length=len(text))
+            await self._tell(
+                job,
+                incoming,
+                what(),
+                Refusal(
+                    "Something went wrong inside the bot; this command changed nothing.",
+                    f"Try again. If it stays, its log has the details under {mark}.",
+                ),
+            )
+
+    async def _tell(self, job: Job, incoming: Incoming, what: str, refusal: Refusal) -> None:
+        self._count(what, "refused")
+        async with self._ctx.store.transaction(job) as tx:
+            await self._say(tx, incoming, await self._refuse(tx, incoming, what, refusal))
+            await tx.jobs.finish(job, "refused")
+
+    async def _refuse(
+        self, tx: Transaction, incoming: Incoming, what: str, refusal: Refusal
+    ) -> Message:
+        if what not in READS and what != "unknown":
+            await tx.audit.append(
+                "refused",
+                actor=incoming.where.user,
+                team=incoming.where.team,
+                channel=incoming.where.channel,
+                request_id=None,
+                detail={
+                    "what": what,
+                    "why": refusal.sentence[:500],
+                    "input": str(incoming.body.get("text", ""))[:500],
+                },
+            )
+        return notices.refusal(refusal.sentence, refusal.hint, refusal.suggestions)
+
+    async def _say(self, tx: Transaction, incoming: Incoming, answer: Message | None) -> None:
+        if answer is None:
+            return
+        await tx.outbox.answer(
+            {
+                "user": incoming.where.user,
+                "channel": incoming.where.channel,
+                "message": answer,
+            },
+            incoming.response_url,
+        )
+
+    async def give_up(self, job: Job, why: str) -> None:
+        """A command that was tried too often: the person is told that it was not done."""
+        incoming = Incoming.of(job)
+        async with self._ctx.store.transaction(job) as tx:
+            await self._say(
+                tx,
+                incoming,
+                notices.refusal(
+                    f"Your command could not be carried out ({why}).",
+                    "`/registry requests` shows what there is. Then try again.",
+                ),
+            )

@@ -1,0 +1,294 @@
+"""Delivers what the store says must be said: at least once, in order, inside Slack's rules."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.operations.context import Context
+from bot.slack.views import notices
+from bot.slack.views.blocks import Message, without_new_blocks
+from bot.slack.views.request import request as request_message
+from bot.store.outbox import ANSWER, POST, REQUEST, RESPONSE_URL_LIFE, THREAD, Letter
+
+log = structlog.get_logger()
+
+_LEASE = 60.0
+_IDLE = 1.0
+_LONGEST_WAIT = 60.0
+_GIVE_UP_ANSWER = 1800.0  # an answer that is half an hour late helps nobody
+_GIVE_UP = 2 * 86400.0
+_TRANSIENT = {
+    "ratelimited",
+    "rate_limited",
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+    "request_timeout",
+    "team_added_to_org",
+}
+_SILENT = {"unfurl_links": False, "unfurl_media": False}
+
+
+class Undeliverable(Exception):
+    """Slack will never take this letter."""
+
+
+class Notifier:
+    """The loop that empties the outbox.
+
+    Parameters
+    ----------
+    ctx : where the outbox is.
+    client : with the bot's token and no retry handlers: retrying is this loop's job.
+    hooks : the beginning that a response_url must have.
+    worker : the name of this process.
+    """
+
+    def __init__(self, ctx: Context, client: AsyncWebClient, hooks: str, worker: str) -> None:
+        self._ctx = ctx
+        self._client = client
+        self._hooks = hooks
+        self._worker = worker
+        self._stopping = asyncio.Event()
+        self._session: aiohttp.ClientSession | None = None
+
+    def stop(self) -> None:
+        """Deliver what is due, then end."""
+        self._stopping.set()
+        self._ctx.store.spoke.set()
+
+    async def run(self) -> None:
+        """Deliver until stopped."""
+        async with aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=15), trust_env=True
+        ) as session:
+            self._session = session
+            while True:
+                self._ctx.store.spoke.clear()
+                letter = None
+                try:
+                    letter = await self._ctx.store.claim_letter(self._worker, _LEASE)
+                    if letter is not None:
+                        await self._deliver(letter)
+                except asyncio.CancelledError:
+                    raise
+                except Exception:
+                    log.exception("delivery failed")
+                    await asyncio.sleep(_IDLE)
+                if letter is None:
+                    if self._stopping.is_set():
+                        return
+                    await self._wait()
+
+    async def _wait(self) -> None:
+        delay = _IDLE
+        with contextlib.suppress(Exception):
+            async with self._ctx.store.reading() as tx:
+                until = await tx.outbox.seconds_until_next()
+            delay = min(_IDLE, max(until if until is not None else _IDLE, 0.05))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ctx.store.spoke.wait(), delay)
+
+    async def _deliver(self, letter: Letter) -> None:
+        deliver = {
+            ANSWER: self._answer,
+            REQUEST: self._request,
+            THREAD: self._thread,
+            POST: self._post,
+        }[letter.kind]
+        try:
+            ts = await deliver(letter)
+        except Undeliverable as error:
+            log.warning("undeliverable", letter=letter.id, kind=letter.kind, error=str(error))
+            await self._failed(letter, str(error))
+        except _Later as later:
+            await self._later(letter, later.delay, later.why)
+        except SlackApiError as error:
+            await self._refused(letter, error)
+        except (OSError, TimeoutError, aiohttp.ClientError) as error:
+            await self._later(letter, _backoff(letter), type(error).__name__)
+        else:
+            async with self._ctx.store.transaction() as tx:
+                await tx.outbox.sent(letter, ts)
+
+    async def _refused(self, letter: Letter, error: SlackApiError) -> None:
+        status = getattr(error.response, "status_code", 200)
+        code = str(error.response.get("error", "")) if error.response else ""
+        if status == 429 or code in _TRANSIENT:
+            headers = getattr(error.response, "headers", {}) or {}
+            wait = _seconds(headers.get("Retry-After")) or _backoff(letter)
+            await self._later(letter, wait, code or "429")
+        elif status >= 500:
+            await self._later(letter, _backoff(letter), str(status))
+        else:
+            log.warning("Slack refused a message", letter=letter.id, error=code)
+            await self._failed(letter, code)
+
+    async def _later(self, letter: Letter, delay: float, why: str) -> None:
+        limit = _GIVE_UP_ANSWER if letter.kind == ANSWER else _GIVE_UP
+        async with self._ctx.store.transaction() as tx:
+            if letter.age > limit:
+                await tx.outbox.failed(letter, f"too old: {why}")
+            else:
+                await tx.outbox.later(letter, delay, why)
+
+    async def _failed(self, letter: Letter, error: str) -> None:
+        """Close it, and tell the requester privately where their channel cannot be reached."""
+        async with self._ctx.store.transaction() as tx:
+            await tx.outbox.failed(letter, error)
+            if letter.kind not in {REQUEST, POST} or letter.payload.get("fallback"):
+                return
+            if letter.kind == POST:
+                user, channel = letter.payload["user"], letter.payload["channel"]
+                said = f"I could not post in <#{channel}> ({error}). Invite me there, try again."
+            else:
+                request = await tx.requests.get(letter.request_id or 0)
+                if request.message_ts:
+                    return
+                user, channel = request.requester, request.channel
+                said = (
+                    f"{request.name} is {request.state}, but I cannot post in <#{channel}> "
+                    f"({error}). Invite me there; until then `/registry show {request.name}`, "
+                    f"`/registry approve {request.name}` and `/registry cancel {request.name}` "
+                    "work."
+                )
+            await tx.outbox.answer(
+                {"user": user, "channel": channel, "message": notices.said(said)}, None
+            )
+
+    async def _answer(self, letter: Letter) -> str:
+        payload = letter.payload
+        shown: Message = payload["message"]
+        url = letter.response_url
+        if url and letter.age < RESPONSE_URL_LIFE and url.startswith(self._hooks):
+            body = {"response_type": "ephemeral", "replace_original": False, **shown}
+            if await self._hook(url, body):
+                return ""
+        if payload.get("channel"):
+            try:
+                await self._with_fallback(
+                    self._client.chat_postEphemeral,
+                    shown,
+                    channel=payload["channel"],
+                    user=payload["user"],
+                )
+            except SlackApiError as error:
+                if str(error.response.get("error")) not in _NOT_THERE:
+                    raise
+            else:
+                return ""
+        answer = await self._with_fallback(
+            self._client.chat_postMessage, shown, channel=payload["user"], **_SILENT
+        )
+        return str(answer["ts"])
+
+    async def _hook(self, url: str, body: Mapping[str, Any]) -> bool:
+        """Whether Slack took it; False where another way must be found."""
+        assert self._session is not None  # noqa: S101 - only used while running
+        async with self._session.post(url, json=body) as response:
+            text = (await response.text())[:500]
+            if response.status == 429:
+                raise _Later(_seconds(response.headers.get("Retry-After")) or 1.0, "429")
+            if response.status >= 500:
+                raise _Later(2.0, str(response.status))
+            if response.status == 200 and "invalid_blocks" not in text:
+                return True
+        if "invalid_blocks" in text and any(b["type"] == "table" for b in body["blocks"]):
+            return await self._hook(url, {**body, **without_new_blocks(body)})
+        log.info("response_url not taken", status=response.status)
+        return False
+
+    async def _request(self, letter: Letter) -> str:
+        number = letter.request_id or 0
+        async with self._ctx.store.reading() as tx:
+            request = await tx.requests.get(number)
+            since = await tx.requests.since_edit(number)
+        if request.message_ts and since < self._ctx.timing.edit:
+            raise _Later(self._ctx.timing.edit - since + 0.01, "not more than one edit in 3 s")
+        shown = request_message(request)
+        if request.message_ts:
+            await self._with_fallback(
+                self._client.chat_update, shown, channel=request.channel, ts=request.message_ts
+            )
+            ts = request.message_ts
+        else:
+            answer = await self._with_fallback(
+                self._client.chat_postMessage, shown, channel=request.channel, **_SILENT
+            )
+            ts = str(answer["ts"])
+        async with self._ctx.store.transaction() as tx:
+            await tx.requests.change(number, message_ts=ts)
+            await tx.requests.edited(number)
+        return ts
+
+    async def _thread(self, letter: Letter) -> str:
+        async with self._ctx.store.reading() as tx:
+            request = await tx.requests.get(letter.request_id or 0)
+        if not request.message_ts:
+            raise _Later(_backoff(letter), "the message it belongs to is not there yet")
+        shown = notices.notice(request, letter.payload["notice"], letter.payload["data"])
+        if shown is None:
+            return ""
+        answer = await self._with_fallback(
+            self._client.chat_postMessage,
+            shown,
+            channel=request.channel,
+            thread_ts=request.message_ts,
+            **_SILENT,
+        )
+        return str(answer["ts"])
+
+    async def _post(self, letter: Letter) -> str:
+        answer = await self._with_fallback(
+            self._client.chat_postMessage,
+            letter.payload["message"],
+            channel=letter.payload["channel"],
+            **_SILENT,
+        )
+        return str(answer["ts"])
+
+    async def _with_fallback(self, call: Any, shown: Message, **where: Any) -> Any:
+        """Send; where Slack does not take the blocks, send the same in older blocks, then text."""
+        attempts = [shown, without_new_blocks(shown), {"text": shown["text"]}]
+        for n, attempt in enumerate(attempts):
+            try:
+                return await call(**where, **attempt)
+            except SlackApiError as error:
+                code = str(error.response.get("error", ""))
+                if code not in {"invalid_blocks", "invalid_blocks_format"} or n == 2:
+                    raise
+                log.warning("Slack refused the blocks", error=str(error.response.data)[:500])
+        raise Undeliverable("invalid_blocks")
+
+
+_NOT_THERE = {
+    "user_not_in_channel",
+    "not_in_channel",
+    "channel_not_found",
+    "messages_tab_disabled",
+    "is_archived",
+}
+
+
+class _Later(Exception):
+    def __init__(self, delay: float, why: str) -> None:
+        super().__init__(why)
+        self.delay = delay
+        self.why = why
+
+
+def _backoff(letter: Letter) -> float:
+    return float(min(_LONGEST_WAIT, 0.5 * 2 ** min(letter.attempts, 8)))
+
+
+def _seconds(value: str | None) -> float:
+    try:
+        return max(0.0, float(value or 0))
+    except ValueError:
+        return 0.0

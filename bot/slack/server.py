@@ -1,0 +1,71 @@
+"""The bot's own small server: Slack's events in HTTP mode, health, readiness, metrics."""
+
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.app.async_app import AsyncApp
+
+_MAX_BODY = 1024 * 1024
+Receiver = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def events(app: AsyncApp) -> Receiver:
+    """Hands a request to Bolt, which checks its signature over the unchanged body."""
+
+    async def receive(request: web.Request) -> web.StreamResponse:
+        answer = await app.async_dispatch(await to_bolt_request(request))
+        made: web.StreamResponse = await to_aiohttp_response(answer)
+        return made
+
+    return receive
+
+
+async def serve_http(
+    stack: contextlib.AsyncExitStack,
+    host: str,
+    port: int,
+    *,
+    is_ready: Callable[[], Awaitable[str]],
+    metrics: Callable[[], bytes],
+    events: Receiver | None,
+) -> str:
+    """Listen until the stack closes; returns the address.
+
+    Raises
+    ------
+    OSError : the address cannot be used.
+    """
+
+    async def alive(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def ready(_: web.Request) -> web.Response:
+        try:
+            why = await is_ready()
+        except Exception as error:
+            why = f"the store does not answer ({type(error).__name__})"
+        return web.Response(text=f"{why or 'ok'}\n", status=503 if why else 200)
+
+    async def numbers(_: web.Request) -> web.Response:
+        return web.Response(
+            body=metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )
+
+    application = web.Application(client_max_size=_MAX_BODY)
+    application.add_routes(
+        [
+            web.get("/healthz", alive),
+            web.get("/readyz", ready),
+            web.get("/metrics", numbers),
+            *([web.post("/slack/events", events)] if events else []),
+        ]
+    )
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    address = runner.addresses[0]
+    return f"{address[0]}:{address[1]}"

@@ -1,0 +1,148 @@
+"""The one table of verbs: it feeds the parser, `help`, did-you-mean and the usage hints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Takes(StrEnum):
+    """What stands behind a verb."""
+
+    NOTHING = ""
+    TOPIC = "[VERB]"
+    PREFIX = "[PREFIX]"
+    REPOSITORY = "REPO"
+    REFERENCE = "REF"
+    REFERENCES = "REF…"
+    REQUEST = "REQUEST"
+    REFERENCES_OR_REQUEST = "REF… | REQUEST"
+
+
+class Kind(StrEnum):
+    """How much a verb can do."""
+
+    READ = "read"
+    CHANGE = "change"
+    DESTRUCTIVE = "destructive"
+    APPROVE = "approve"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag; `value` names what follows it ("" for a switch), `choices` the words allowed."""
+
+    name: str
+    value: str = ""
+    choices: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.value:
+            return f"--{self.name}"
+        shown = "|".join(self.choices) or self.value
+        return f"--{self.name} {shown}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb. `available` is False for those that a later version brings."""
+
+    name: str
+    kind: Kind
+    summary: str
+    takes: Takes = Takes.NOTHING
+    flags: tuple[Flag, ...] = ()
+    available: bool = True
+    example: str = ""
+
+    @property
+    def usage(self) -> str:
+        """How it is typed."""
+        shown = [f"[{flag}]" for flag in self.flags]
+        return " ".join(["/registry", self.name, *([self.takes] if self.takes else []), *shown])
+
+
+_REASON = Flag("reason", '"…"')
+
+
+def _later(name: str, kind: Kind, summary: str) -> Verb:
+    return Verb(name, kind, summary, available=False)
+
+
+_ALL = (
+    Verb(
+        "help", Kind.READ, "what you can do here, and what needs whom", Takes.TOPIC,
+        example="/registry help delete",
+    ),
+    Verb("whoami", Kind.READ, "your groups, and what you may ask for and approve"),
+    Verb("status", Kind.READ, "how the registries are, and what is going on"),
+    Verb(
+        "repos", Kind.READ, "list repositories", Takes.PREFIX,
+        (Flag("sort", "FIELD", ("name", "size")), Flag("all")), example="/registry repos team/",
+    ),
+    Verb(
+        "tags", Kind.READ, "list the tags of a repository, newest first", Takes.REPOSITORY,
+        (Flag("match", "GLOB"), Flag("sort", "FIELD", ("created", "name")), Flag("limit", "N")),
+        example="/registry tags team/api --match 1.*",
+    ),
+    Verb(
+        "inspect", Kind.READ, "everything about one image", Takes.REFERENCE,
+        example="/registry inspect team/api:1.4.0",
+    ),
+    Verb(
+        "delete", Kind.CHANGE, "take tags away; other tags on the same image stay, undo works",
+        Takes.REFERENCES, (_REASON,), example="/registry delete team/api:1.4.0 team/api:pr-*",
+    ),
+    Verb(
+        "undo", Kind.CHANGE, "put back what a request deleted", Takes.REQUEST,
+        example="/registry undo R42",
+    ),
+    Verb(
+        "purge", Kind.DESTRUCTIVE,
+        "delete images with every tag on them at once, or end a request's undo window",
+        Takes.REFERENCES_OR_REQUEST, (_REASON,),
+        example='/registry purge team/api:1.4.0 --reason "leaked key"',
+    ),
+    Verb(
+        "gc", Kind.DESTRUCTIVE, "collect garbage: free the bytes of what was deleted",
+        Takes.NOTHING, (Flag("dry-run"), Flag("delete-untagged"), _REASON),
+        example="/registry gc --dry-run",
+    ),
+    Verb(
+        "requests", Kind.READ, "open requests and undo windows", Takes.NOTHING,
+        (Flag("mine"), Flag("all")),
+    ),
+    Verb("show", Kind.READ, "one request with its plan", Takes.REQUEST, example="/registry show R42"),
+    Verb("cancel", Kind.CHANGE, "take your own request back", Takes.REQUEST,
+         example="/registry cancel R42"),
+    Verb("approve", Kind.APPROVE, "approve, for when buttons fail", Takes.REQUEST,
+         example="/registry approve R42"),
+    Verb(
+        "deny", Kind.APPROVE, "deny, for when buttons fail", Takes.REQUEST, (_REASON,),
+        example='/registry deny R42 --reason "still in use"',
+    ),
+    _later("usage", Kind.READ, "bytes of a repository"),
+    _later("doctor", Kind.READ, "find broken images"),
+    _later("cleanup", Kind.CHANGE, "delete old tags by rule"),
+    _later("lock", Kind.CHANGE, "stop deletions in a repository"),
+    _later("unlock", Kind.CHANGE, "allow them again"),
+    _later("locks", Kind.READ, "list locks"),
+    _later("incident", Kind.CHANGE, "free a full disk, guided"),
+    _later("audit", Kind.READ, "who did what"),
+)  # fmt: skip
+
+VERBS: Mapping[str, Verb] = MappingProxyType({verb.name: verb for verb in _ALL})
+"""Every verb by its name."""
+
+ON = Flag("on", "REGISTRY")
+"""Understood by every verb."""
+
+
+def available() -> tuple[Verb, ...]:
+    """The verbs that work, in the order of `help`."""
+    return tuple(verb for verb in VERBS.values() if verb.available)
+
+
+def usage_hint() -> str:
+    """What Slack shows beside the command while somebody types."""
+    return "tags REPO | delete REPO:TAG | gc --dry-run | help"

@@ -1,0 +1,191 @@
+"""What a garbage collection will do, does, and did."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.gc.steps import Step
+from bot.rules.approval import Request, State
+from bot.slack.limits import code, escape
+from bot.slack.views.blocks import (
+    Block,
+    Message,
+    actions,
+    button,
+    context,
+    duration,
+    many,
+    message,
+    section,
+    size,
+    when,
+)
+
+
+def body(shown: Request) -> list[Block]:
+    """The preview before it runs, the steps while it runs, the report afterwards."""
+    if shown.state in {State.PENDING, State.APPROVED}:
+        return _before(shown)
+    if shown.state is State.RUNNING:
+        return [section(_steps(shown)), *_help(shown)]
+    if shown.result:
+        return [section(_report(shown)), *_help(shown)]
+    return []
+
+
+def _before(shown: Request) -> list[Block]:
+    plan = shown.plan
+    seen = plan.get("preview")
+    lines = []
+    if seen:
+        lines.append(
+            f"*Preview* {many(seen['blobs'], 'blob')}, "
+            + (size(seen["bytes"]) if seen["bytes"] is not None else "bytes unknown")
+            + (f", {many(len(seen['manifests']), 'manifest')}" if seen["manifests"] else "")
+            + ". It may differ a little when it runs."
+        )
+    elif plan.get("note"):
+        lines.append(escape(plan["note"]))
+    if plan["delete_untagged"]:
+        lines.append(
+            ":warning: *Deletes untagged manifests*, also those that only something outside the "
+            "registry pulls by digest, and attestations that refer to an image by subject."
+        )
+    if plan["unsafe"]:
+        lines.append(
+            ":warning: *unsafe_allow_live_gc is set*: pushes during the collection can be "
+            "accepted and then be broken, without any error."
+        )
+    elif plan["mode"] == "offline":
+        lines.append("The registry is *stopped* while it runs: no pulls and no pushes.")
+    else:
+        lines.append("Pushes are refused while it runs; pulls go on, apart from two restarts.")
+    blocks = [section("\n".join(lines))]
+    if plan["windows"]:
+        listed = ", ".join(f"R{number} ({size(n)})" for number, n in plan["windows"][:10])
+        blocks.append(
+            section(
+                f"*Open undo windows* keep their bytes: {listed}. "
+                f"{code('/registry purge R…')} ends one early."
+            )
+        )
+        blocks.append(
+            actions(
+                *(
+                    button(f"Purge now: R{number}", f"purge_now_{number}", f"R{number}")
+                    for number, _ in plan["windows"][:5]
+                )
+            )
+        )
+    return blocks
+
+
+def _steps(shown: Request) -> str:
+    now = shown.progress.get("step")
+    reached = list(Step).index(Step(now)) if now else -1
+    lines = []
+    for number, step in enumerate(Step):
+        mark = (
+            ":white_check_mark:"
+            if number < reached
+            else (":arrow_forward:" if number == reached else ":white_small_square:")
+        )
+        extra = ""
+        if step is Step.COLLECT and number == reached:
+            extra = _counts(shown.progress)
+        lines.append(f"{mark} {step.label}{extra}")
+    if shown.abort_by:
+        lines.append(f":octagonal_sign: <@{shown.abort_by}> asked to abort it")
+    return "\n".join(lines)
+
+
+def _counts(progress: Mapping[str, Any]) -> str:
+    parts = []
+    if "marked" in progress:
+        parts.append(f"{progress['marked']:,} marked")
+    if progress.get("planned"):
+        parts.append(f"{many(len(progress['planned']['blobs']), 'blob')} to delete")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _help(shown: Request) -> list[Block]:
+    why = shown.progress.get("help")
+    if not why:
+        return []
+    return [section(f":rotating_light: *The registry may still be read-only.* {escape(str(why))}")]
+
+
+def _report(shown: Request) -> str:
+    result = shown.result
+    lines = []
+    if shown.state in {State.FAILED, State.ABORTED} and result.get("freed_blobs") is None:
+        lines.append("Nothing is known to have been freed.")
+    elif result.get("unknown"):
+        lines.append(
+            "It ran, but nobody saw it end: what it freed is not known. "
+            f"({many(result['planned_blobs'], 'blob')} were to go.)"
+        )
+    else:
+        bytes_ = result.get("freed_bytes")
+        measured = (
+            f"*{size(bytes_)}* ({bytes_:,} bytes, measured)"
+            if bytes_ is not None
+            else "bytes not measured: `storage_root` is not set"
+        )
+        lines.append(f"*Freed* {many(result.get('freed_blobs') or 0, 'blob')}, {measured}")
+    if result.get("left_blobs"):
+        lines.append(
+            f"{many(result['left_blobs'], 'blob')} of the plan are still there; the next "
+            "collection takes them."
+        )
+    if result.get("collecting") is not None:
+        lines.append(f"*Time* {duration(result['collecting'])} collecting")
+    if result.get("without_pushes") is not None:
+        lines.append(f"*Without pushes* {duration(result['without_pushes'])}")
+    before, after = result.get("disk_before"), result.get("disk_after")
+    if before and after:
+        lines.append(f"*Disk* {_disk(before)} before, {_disk(after)} after")
+    if result.get("taken_over"):
+        lines.append("The bot was restarted on the way; the outcome above was checked afterwards.")
+    return "\n".join(lines)
+
+
+def _disk(usage: list[int]) -> str:
+    used, total = usage
+    return f"{size(used)} of {size(total)} ({used / total:.0%})" if total else size(used)
+
+
+def text(shown: Request) -> str:
+    """The same in a sentence."""
+    result = shown.result
+    if shown.state is State.RUNNING and shown.progress.get("step"):
+        return f" Now: {Step(shown.progress['step']).label}."
+    if result.get("freed_bytes") is not None:
+        return (
+            f" Freed {many(result['freed_blobs'], 'blob')}, {size(result['freed_bytes'])} "
+            f"({result['freed_bytes']:,} bytes)."
+        )
+    if result.get("freed_blobs") is not None:
+        return f" Freed {many(result['freed_blobs'], 'blob')}."
+    return ""
+
+
+def dry_run(registry: str, seen: Any, windows: list[tuple[str, int, float]]) -> Message:
+    """The answer to `gc --dry-run`."""
+    bytes_ = size(seen.size) if seen.size is not None else "bytes unknown (no `storage_root`)"
+    sentence = (
+        f"A collection of {escape(registry)} would free {many(seen.blobs, 'blob')}, {bytes_}."
+    )
+    blocks = [section(f"{sentence} Nothing was changed.")]
+    if seen.manifests:
+        blocks.append(
+            section(
+                f"It would delete {many(len(seen.manifests), 'untagged manifest')}: "
+                + ", ".join(code(d[:19]) for d in seen.manifests[:20])
+                + (" …" if len(seen.manifests) > 20 else "")
+            )
+        )
+    if windows:
+        lines = [f"*{name}* {size(n)} until {when(until)}" for name, n, until in windows[:10]]
+        blocks.append(section("Open undo windows keep their bytes:\n" + "\n".join(lines)))
+    blocks.append(context(f"{code('/registry gc')} asks for it."))
+    return message(f"{sentence} Nothing was changed.", blocks)

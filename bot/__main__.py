@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one of the program's commands and return its exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        settings = load(_config(arguments.config), os.environ)
+        settings = load(arguments.config, os.environ)
     except SettingsError as error:
         for problem in error.problems:
             print(f"registry-bot: {problem.key}: {problem.text}", file=sys.stderr)  # noqa: T201
@@ -56,18 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _config(given: Path | None) -> Path | None:
-    return given
-
-
 def _secrets(settings: Settings) -> list[str]:
     slack = settings.slack
     held = [slack.bot_token, slack.app_token, slack.signing_secret]
     found = [secret.get_secret_value() for secret in held if secret is not None]
-    for registry in settings.registries:
-        if registry.credentials is not None:
-            found.append(_plain(registry.credentials.password))
-    return found
+    accounts = [r.credentials for r in settings.registries if r.credentials is not None]
+    return found + [_plain(account.password) for account in accounts]
 
 
 def _plain(password: object) -> str:

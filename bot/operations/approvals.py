@@ -95,7 +95,7 @@ async def deny(ctx: Context, tx: Transaction, request: Request, asked: Asked) ->
     return Said(await tx.requests.get(request.id), f"You denied {request.name}.")
 
 
-async def cancel(ctx: Context, tx: Transaction, request: Request, asked: Asked) -> Said:
+async def cancel(_: Context, tx: Transaction, request: Request, asked: Asked) -> Said:
     """The requester takes it back, as long as it has not begun."""
     if (asked.actor.user, asked.actor.team) != (request.requester, request.team):
         raise Refusal(

@@ -331,7 +331,7 @@ class Run:
         if extra:
             raise Interrupted(
                 f"the dry run would delete {len(extra)} manifests that nobody approved "
-                f"({sorted(extra)[0][:19]}); nothing was collected"
+                f"({min(extra)[:19]}); nothing was collected"
             )
 
     async def _collect(self, *, dry_run: bool) -> GcReport:

@@ -104,7 +104,7 @@ class Purge:
             needs = await self._needs(registry, request, repository, [])
             extra = set(needs.snapshot.tags_on(item.digest)) - named[repository, item.digest]
             if extra:
-                state, detail = ItemState.MOVED, f"{sorted(extra)[0]} was pushed onto it"
+                state, detail = ItemState.MOVED, f"{min(extra)} was pushed onto it"
             else:
                 state, detail = await self._delete(job, request, registry, repository, item.digest)
             if state is ItemState.DONE:

@@ -6,6 +6,7 @@ tag shows the placeholder; a crash there is finished by whoever takes the job ov
 placeholder's digest was stored before the push.
 """
 
+import contextlib
 import secrets
 
 from bot.operations.context import Context, Registry
@@ -215,10 +216,8 @@ class Untag:
     async def _drop_stray(self, job: Job, registry: Registry, item: Item) -> None:
         """Somebody pushed over our placeholder; deleting it leaves their tag alone."""
         await self._still_ours(job)
-        try:
+        with contextlib.suppress(NotFound):
             await registry.client.delete_manifest(item.repository, item.placeholder)
-        except NotFound:
-            pass
 
     async def _finish(self, job: Job, request: Request, registry: Registry) -> None:
         async with self._ctx.store.reading() as tx:

@@ -65,7 +65,7 @@ class Worker:
         self,
         ctx: Context,
         handlers: Mapping[str, Handler],
-        on_done: Callable[[str, str], None] = lambda kind, outcome: None,
+        on_done: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._ctx = ctx
         self._handlers = handlers

@@ -40,7 +40,7 @@ def build_app(
     identity: Mapping[str, Any],
     *,
     signing_secret: str | None = None,
-    on_ack: Callable[[str, float], None] = lambda kind, seconds: None,
+    on_ack: Callable[[str, float], None] = lambda *_: None,
 ) -> AsyncApp:
     """The app with all its listeners, for Socket Mode and HTTP alike.
 

@@ -60,7 +60,7 @@ class Dispatcher:
         self,
         ctx: Context,
         people: People,
-        count: Callable[[str, str], None] = lambda verb, outcome: None,
+        count: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._ctx = ctx
         self._people = people

@@ -137,10 +137,9 @@ def test_every_valid_reference_reads_back(name: str, tag: str) -> None:
 def test_parsing_gives_a_reference_or_a_reason(text: str) -> None:
     try:
         reference = parse_reference(text)
-    except InvalidReference as error:
-        assert str(error)
-    else:
-        assert str(reference) == text
+    except InvalidReference:
+        return
+    assert str(reference) == text
 
 
 @pytest.mark.parametrize(
@@ -228,7 +227,8 @@ def test_natural_order(ordered: list[str]) -> None:
 @given(st.lists(st.text(alphabet=string.printable + "é٣", max_size=40), unique=True))
 def test_order_never_fails_and_is_the_same_from_any_start(texts: list[str]) -> None:
     once = sorted(texts, key=natural_key)
-    assert sorted(reversed(texts), key=natural_key) == once
+    backwards = texts[::-1]
+    assert sorted(backwards, key=natural_key) == once
     assert len({natural_key(text) for text in texts}) == len(texts)
 
 

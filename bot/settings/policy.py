@@ -1,0 +1,245 @@
+"""From tables to the policy: who may do what, and whether the rules can work at all."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bot.registry.reference import match_repository
+from bot.rules.policy import (
+    ANYONE,
+    Action,
+    Approval,
+    Channel,
+    Group,
+    Policy,
+    Protection,
+    Rule,
+    Step,
+)
+from bot.settings import file
+from bot.settings.problems import Findings, suggestion
+from bot.settings.quorum import check_quorum
+from bot.settings.reading import Document, Entry
+
+# What concerns a whole registry: a rule that names repositories or tags never matches it.
+_WHOLE = frozenset({Action.GC, Action.LOCK})
+
+
+def build_policy(document: Document, findings: Findings) -> Policy:
+    """The policy of the file; what cannot work goes to `findings`."""
+    groups = _groups(document, findings)
+    rules = tuple(_rule(entry, document, groups, findings) for entry in document.rules)
+    _unique(document.rules, "name", findings)
+    if not rules:
+        findings.warn("rules", "no rule is set, so nobody may change anything.")
+    protections = tuple(_protection(entry, findings) for entry in document.protected)
+    channels = tuple(_channel(entry, document, findings) for entry in document.channels)
+    _unique(document.channels, "id", findings)
+    _served(document, findings)
+    return Policy(groups=groups, rules=rules, protections=protections, channels=channels)
+
+
+def unmatched_patterns(policy: Policy, repositories: Iterable[str]) -> tuple[str, ...]:
+    """A warning for each repository pattern that matches nothing known; often a slip of the pen.
+
+    Parameters
+    ----------
+    repositories : the names in all registries of the settings.
+    """
+    known = list(repositories)
+    places = [(f"rules[{rule.name}]", rule.repositories) for rule in policy.rules]
+    places += [(f"protected[#{n}]", p.repositories) for n, p in enumerate(policy.protections, 1)]
+    return tuple(
+        f"{key}.repositories: “{pattern}” matches no repository there is now."
+        for key, patterns in places
+        for pattern in patterns
+        if not any(match_repository(pattern, name) for name in known)
+    )
+
+
+def check_groups(
+    names: Sequence[str], key: str, document: Document, findings: Findings, *, anyone: bool = False
+) -> None:
+    """Report every name that is no group.
+
+    Parameters
+    ----------
+    anyone : whether "anyone" may stand here for every full member.
+    """
+    for name in names:
+        if name in document.groups or (anyone and name == ANYONE):
+            continue
+        if name == ANYONE:
+            text, fix = "cannot be “anyone”", "Name the groups whose people are meant."
+        else:
+            text = f"names the group “{name}”, which does not exist"
+            fix = suggestion(name, document.groups) + " Groups are defined under [groups]."
+        findings.problem(key, text, fix)
+
+
+def _groups(document: Document, findings: Findings) -> Mapping[str, Group]:
+    for name, entry in document.groups.items():
+        if name == ANYONE:
+            findings.problem(
+                entry.key,
+                "has a name with a meaning of its own: every full member",
+                "Give the group another name.",
+            )
+        if entry.table.slack_usergroup:
+            findings.not_yet(
+                f"{entry.key}.slack_usergroup",
+                "Nobody is in the group because of it; only the people under users count.",
+            )
+        elif not entry.table.users and not entry.broken:
+            findings.warn(entry.key, "nobody is in this group.")
+        if any(user.startswith("local:") for user in entry.table.users):
+            findings.not_yet(
+                f"{entry.key}.users", "People named local:… cannot ask or approve, nor count."
+            )
+    return {
+        name: Group(name, frozenset(entry.table.users), entry.table.slack_usergroup or "")
+        for name, entry in document.groups.items()
+    }
+
+
+def _rule(
+    entry: Entry[file.RuleTable],
+    document: Document,
+    groups: Mapping[str, Group],
+    findings: Findings,
+) -> Rule:
+    table, defaults = entry.table, document.defaults.table
+
+    def either(name: str) -> object:
+        own = getattr(table, name)
+        return getattr(defaults, name) if own is None else own
+
+    rule = Rule(
+        name=table.name,
+        actions=frozenset(Action(action) for action in table.actions),
+        repositories=tuple(table.repositories or ()),
+        tags=tuple(table.tags or ()),
+        requesters=tuple(table.requesters or (ANYONE,)),
+        effect=table.effect,
+        approval=Approval(table.approval),
+        steps=tuple(Step(tuple(s.approvers), s.approvals_needed) for s in table.steps),
+        require_reason=bool(either("require_reason")),
+        allow_self_approval=bool(either("allow_self_approval")),
+        expires_after=_seconds(either("expires_after")),
+        execute_within=_seconds(either("execute_within")),
+        undo_window=_seconds(either("undo_window")),
+    )
+    _check_people(entry, document, findings)
+    _check_rule(entry, rule, findings)
+    if rule.effect == "allow" and rule.approval is Approval.REQUIRED:
+        _check_approval(entry, rule, document, groups, findings)
+    return rule
+
+
+def _seconds(value: object) -> float:
+    return value if isinstance(value, float) else 0.0
+
+
+def _check_people(entry: Entry[file.RuleTable], document: Document, findings: Findings) -> None:
+    table, key = entry.table, entry.key
+    if table.requesters is None and table.effect == "allow" and "requesters" not in entry.broken:
+        findings.problem(
+            f"{key}.requesters",
+            "is missing",
+            'Name the groups that may ask, or write requesters = ["anyone"] for every full member.',
+        )
+    check_groups(table.requesters or (), f"{key}.requesters", document, findings, anyone=True)
+    for number, step in enumerate(table.steps, 1):
+        check_groups(step.approvers, f"{key}.steps[#{number}].approvers", document, findings)
+    check_groups(table.escalate_to or (), f"{key}.escalate_to", document, findings)
+
+
+def _check_rule(entry: Entry[file.RuleTable], rule: Rule, findings: Findings) -> None:
+    table, key = entry.table, entry.key
+    if table.remind_after is not None:
+        findings.not_yet(f"{key}.remind_after", "Nobody is reminded.")
+    if table.escalate_to:
+        findings.not_yet(f"{key}.escalate_to", "Nobody is called when approvers stay silent.")
+    if len(rule.steps) > 1:
+        findings.not_yet(f"{key}.steps", "A rule with several steps refuses every request.")
+    if rule.approval is Approval.CONFIRM and rule.steps:
+        findings.warn(f"{key}.steps", "approval is “confirm”, so nobody of them is asked.")
+    never = sorted(rule.actions & _WHOLE)
+    if never and (rule.repositories or rule.tags):
+        findings.warn(
+            f"{key}.actions",
+            f"a rule with repositories or tags never matches {' or '.join(never)} "
+            "of a whole registry.",
+        )
+
+
+def _check_approval(
+    entry: Entry[file.RuleTable],
+    rule: Rule,
+    document: Document,
+    groups: Mapping[str, Group],
+    findings: Findings,
+) -> None:
+    if entry.broken & {"steps", "approval"}:
+        return
+    if not rule.steps:
+        findings.problem(
+            f"{entry.key}.steps",
+            "is missing: the rule wants approval and names nobody who could give it",
+            'Add steps = [{ approvers = ["leads"], approvals_needed = 1 }], or write '
+            'approval = "confirm".',
+        )
+        return
+    named = [*rule.requesters, *(name for step in rule.steps for name in step.approvers)]
+    unclear = any(
+        name != ANYONE and (name not in document.groups or document.groups[name].broken)
+        for name in named
+    )
+    if not unclear and "requesters" not in entry.broken:
+        check_quorum(rule, entry.key, groups, findings)
+
+
+def _protection(entry: Entry[file.ProtectedTable], findings: Findings) -> Protection:
+    table = entry.table
+    if table.repositories is None and table.tags is None and not entry.broken:
+        findings.problem(
+            entry.key,
+            "protects nothing by name",
+            'Add repositories or tags; repositories = ["**"] protects everything.',
+        )
+    return Protection(tuple(table.repositories or ()), tuple(table.tags or ()))
+
+
+def _channel(entry: Entry[file.ChannelTable], document: Document, findings: Findings) -> Channel:
+    for name in () if "registries" in entry.broken else entry.table.registries:
+        if name not in document.registry_names:
+            findings.problem(
+                f"{entry.key}.registries",
+                f"names the registry “{name}”, which does not exist",
+                suggestion(name, sorted(document.registry_names)),
+            )
+    return Channel(entry.table.id, tuple(dict.fromkeys(entry.table.registries)))
+
+
+def _served(document: Document, findings: Findings) -> None:
+    if not document.channels:
+        findings.warn("channels", "no channel is listed, so the bot answers nowhere.")
+        return
+    served = {name for entry in document.channels for name in entry.table.registries}
+    for name in sorted(document.registry_names - served):
+        findings.warn(f"registries[{name}]", "no channel serves this registry.")
+
+
+def _unique(
+    entries: Sequence[Entry[file.RuleTable]] | Sequence[Entry[file.ChannelTable]],
+    field: str,
+    findings: Findings,
+) -> None:
+    seen: set[str] = set()
+    for entry in entries:
+        value = getattr(entry.table, field)
+        if value in seen and field not in entry.broken:
+            findings.problem(
+                f"{entry.key}.{field}",
+                "is there twice",
+                "Join the two tables, or change one of them.",
+            )
+        seen.add(value)

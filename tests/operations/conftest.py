@@ -1,0 +1,19 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.real_registry import RealRegistry
+from tests.support.rig import Rig
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[RealRegistry]:
+    with RealRegistry(tmp_path / "registry") as running:
+        yield running
+
+
+@pytest.fixture
+async def rig(tmp_path: Path, registry: RealRegistry) -> AsyncIterator[Rig]:
+    async with Rig.open(tmp_path, registry.url) as made:
+        yield made

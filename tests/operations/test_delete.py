@@ -1,0 +1,301 @@
+"""Deleting tags on a real registry 2.8: what goes, what stays, and what stops it."""
+
+import httpx
+import pytest
+
+from bot.operations.errors import Refusal
+from bot.registry.errors import NotFound
+from bot.rules.approval import ItemState, State, WindowState
+from bot.rules.plan import DeletionPlan
+from bot.rules.policy import Protection
+from tests.support.images import pull, push_image, push_index
+from tests.support.real_registry import RealRegistry
+from tests.support.rig import ANN, BOB, CAT, Rig, policy
+
+pytestmark = pytest.mark.anyio
+
+
+async def _same_image(registry: RealRegistry, repo: str, *tags: str) -> str:
+    """One image under several tags."""
+    pushed = await push_image(registry.url, repo, tags[0], layers=[b"one layer"])
+    async with httpx.AsyncClient() as http:
+        for tag in tags[1:]:
+            answer = await http.put(
+                f"{registry.url}/v2/{repo}/manifests/{tag}",
+                content=pushed.body,
+                headers={"Content-Type": pushed.media_type},
+            )
+            answer.raise_for_status()
+    return pushed.digest
+
+
+async def test_only_the_named_tag_goes(rig: Rig, registry: RealRegistry) -> None:
+    digest = await _same_image(registry, "a", "1", "2")
+    request = await rig.delete("a:1")
+    plan = DeletionPlan.from_json(request.plan)
+    assert plan.digests[0].kept_tags == ("2",)
+    assert plan.unique_bytes == 0
+
+    ended = await rig.done(request)
+
+    assert ended.state is State.DONE
+    assert await rig.registry.client.tags("a") == ["2"]
+    await pull(registry.url, "a", "2")
+    await pull(registry.url, "a", digest)
+
+
+async def test_nothing_happens_before_somebody_else_approves(
+    rig: Rig, registry: RealRegistry
+) -> None:
+    await push_image(registry.url, "a", "1")
+    request = await rig.delete("a:1")
+
+    with pytest.raises(Refusal, match="somebody else"):
+        await rig.approve(request, ANN)
+    with pytest.raises(Refusal, match="not among the approvers"):
+        await rig.approve(request, "U0EVE")
+
+    assert (await rig.get(request)).state is State.PENDING
+    assert await rig.registry.client.tags("a") == ["1"]
+
+
+async def test_a_retag_before_the_run_makes_it_outdated(rig: Rig, registry: RealRegistry) -> None:
+    await push_image(registry.url, "a", "1", layers=[b"old"])
+    request = await rig.delete("a:1")
+    await rig.approve(request)
+    newer = await push_image(registry.url, "a", "1", layers=[b"new"])
+
+    ended = await rig.finished(request)
+
+    assert ended.state is State.OUTDATED
+    assert "moved" in ended.result["why"]
+    assert (await rig.registry.client.head("a", "1")).digest == newer.digest
+
+
+async def test_a_new_sibling_tag_makes_it_outdated(rig: Rig, registry: RealRegistry) -> None:
+    await _same_image(registry, "a", "1")
+    request = await rig.delete("a:1")
+    await rig.approve(request)
+    await _same_image(registry, "a", "1", "2")
+
+    ended = await rig.finished(request)
+
+    assert ended.state is State.OUTDATED
+    assert await rig.registry.client.tags("a") == ["1", "2"]
+
+
+async def test_undo_restores_the_same_bytes(rig: Rig, registry: RealRegistry) -> None:
+    pushed = await push_image(registry.url, "a", "1")
+    gone = await rig.done(await rig.delete("a:1"))
+    assert await rig.registry.client.tags("a") == []
+
+    back = await rig.undo_(gone)
+
+    assert back.state is State.DONE
+    assert (await rig.registry.client.manifest("a", "1")).body == pushed.body
+    await pull(registry.url, "a", "1")
+    assert (await rig.get(gone)).state is State.UNDONE
+
+
+async def test_undo_restores_an_index_whose_children_went(
+    rig: Rig, registry: RealRegistry
+) -> None:
+    children = [
+        await push_image(registry.url, "a", None, layers=[b"amd"], platform=("linux", "amd64")),
+        await push_image(registry.url, "a", None, layers=[b"arm"], platform=("linux", "arm64")),
+    ]
+    index = await push_index(registry.url, "a", "multi", children)
+    gone = await rig.done(await rig.delete("a:multi"))
+    await rig.purge_now(gone)
+    with pytest.raises(NotFound):
+        await rig.registry.client.head("a", children[0].digest)
+
+    back = await rig.undo_(gone)
+
+    assert back.state is State.DONE, back
+    assert (await rig.registry.client.manifest("a", "multi")).body == index.body
+    await pull(registry.url, "a", "multi")
+
+
+async def test_undo_never_moves_a_tag(rig: Rig, registry: RealRegistry) -> None:
+    await push_image(registry.url, "a", "1", layers=[b"old"])
+    gone = await rig.done(await rig.delete("a:1"))
+    newer = await push_image(registry.url, "a", "1", layers=[b"new"])
+
+    back = await rig.undo_(gone)
+
+    assert back.state is State.FAILED
+    assert back.items[0].state is ItemState.MOVED
+    assert newer.digest in back.items[0].detail
+    assert (await rig.registry.client.head("a", "1")).digest == newer.digest
+
+
+async def test_a_window_that_ends_purges_the_digest(rig: Rig, registry: RealRegistry) -> None:
+    pushed = await push_image(registry.url, "a", "1")
+    gone = await rig.done(await rig.delete("a:1"))
+    assert gone.windows[0].state is WindowState.OPEN
+    await pull(registry.url, "a", pushed.digest)
+
+    await rig.purge_now(gone)
+
+    assert (await rig.get(gone)).state is State.PURGED
+    with pytest.raises(NotFound):
+        await rig.registry.client.head("a", pushed.digest)
+
+
+async def test_a_window_ends_by_itself(registry: RealRegistry, tmp_path) -> None:
+    pushed = await push_image(registry.url, "a", "1")
+    rules = policy(undo_window=0.3)
+    async with Rig.open(tmp_path, registry.url, rules=rules) as rig, rig.working():
+        request = await rig.delete("a:1")
+        await rig.approve(request)
+        await rig.until(request, lambda r: r.state is State.PURGED)
+        with pytest.raises(NotFound):
+            await rig.registry.client.head("a", pushed.digest)
+
+
+async def test_a_digest_with_another_tag_is_held(rig: Rig, registry: RealRegistry) -> None:
+    digest = await _same_image(registry, "a", "1", "2")
+    gone = await rig.done(await rig.delete("a:1"))
+
+    await rig.purge_now(gone)
+
+    held = await rig.get(gone)
+    assert held.state is State.HELD
+    assert "a:2" in held.windows[0].holder
+    await pull(registry.url, "a", digest)
+
+
+async def test_a_child_of_a_tagged_index_is_held(rig: Rig, registry: RealRegistry) -> None:
+    child = await push_image(registry.url, "a", "amd", layers=[b"amd"])
+    await push_index(registry.url, "a", "multi", [child])
+    gone = await rig.done(await rig.delete("a:amd"))
+
+    await rig.purge_now(gone)
+
+    held = await rig.get(gone)
+    assert held.state is State.HELD
+    assert "a:multi" in held.windows[0].holder
+    await pull(registry.url, "a", "multi")
+
+
+async def test_a_child_of_an_index_in_an_open_window_is_held(
+    rig: Rig, registry: RealRegistry
+) -> None:
+    child = await push_image(registry.url, "a", "amd", layers=[b"amd"])
+    await push_index(registry.url, "a", "multi", [child])
+    index_gone = await rig.done(await rig.delete("a:multi"))
+    child_gone = await rig.done(await rig.delete("a:amd"))
+
+    await rig.purge_now(child_gone)
+
+    assert (await rig.get(child_gone)).windows[0].holder == f"the undo window of {index_gone.name}"
+    await rig.undo_(index_gone)
+    await pull(registry.url, "a", "multi")
+
+
+async def test_a_protection_that_came_later_holds_the_digest(
+    rig: Rig, registry: RealRegistry
+) -> None:
+    pushed = await push_image(registry.url, "a", "1")
+    gone = await rig.done(await rig.delete("a:1"))
+    later = rig.with_policy(policy(protected=[Protection(("a",), ())]))
+    async with later.working():
+        async with later.store.transaction() as tx:
+            await tx.jobs.wake("end window", gone.id)
+        held = await later.until(gone, lambda r: r.state is State.HELD)
+    assert "protection" in held.windows[0].holder
+    await pull(registry.url, "a", pushed.digest)
+
+
+async def test_an_approver_who_left_no_longer_counts(rig: Rig, registry: RealRegistry) -> None:
+    await push_image(registry.url, "a", "1")
+    request = await rig.delete("a:1")
+    await rig.approve(request, CAT)
+    from bot.rules.policy import Group
+
+    before = policy()
+    smaller = type(before)(
+        {"leads": Group("leads", frozenset({BOB}))}, before.rules, (), before.channels
+    )
+
+    ended = await rig.with_policy(smaller).finished(request)
+
+    assert ended.state is State.OUTDATED
+    assert await rig.registry.client.tags("a") == ["1"]
+
+
+async def test_protected_unknown_and_bare_names_are_refused(registry: RealRegistry, tmp_path):
+    await push_image(registry.url, "prod/api", "1.0")
+    await push_image(registry.url, "team/api", "1.4.0")
+    rules = policy(protected=[Protection(("prod/**",), ())])
+    async with Rig.open(tmp_path, registry.url, rules=rules) as rig:
+        with pytest.raises(Refusal, match="protected"):
+            await rig.delete("prod/api:1.0")
+        with pytest.raises(Refusal, match=r"1\.4\.0") as bare:
+            await rig.delete("team/api")
+        assert "team/api:TAG" in bare.value.hint
+        with pytest.raises(Refusal) as unknown:
+            await rig.delete("team/api:1.4.1")
+        assert unknown.value.suggestions == ("1.4.0",)
+        with pytest.raises(Refusal) as nowhere:
+            await rig.delete("team/apo:1.4.0")
+        assert "team/api" in nowhere.value.suggestions
+
+
+async def test_a_registry_without_deletion_says_so_before_anybody_approves(tmp_path) -> None:
+    with RealRegistry(tmp_path / "registry", delete=False) as registry:
+        await push_image(registry.url, "a", "1")
+        async with Rig.open(tmp_path, registry.url) as rig:
+            with pytest.raises(Refusal, match="switched off") as refused:
+                await rig.delete("a:1")
+            assert "storage.delete.enabled" in refused.value.hint
+            assert await rig.registry.client.tags("a") == ["1"]
+
+
+async def test_purge_takes_every_tag_and_the_children(rig: Rig, registry: RealRegistry) -> None:
+    child = await push_image(registry.url, "a", None, layers=[b"amd"])
+    index = await push_index(registry.url, "a", "multi", [child])
+    ended = await rig.done(await rig.purge_(f"a@{index.digest[:19]}"))
+
+    assert ended.state is State.PURGED
+    for digest in (index.digest, child.digest):
+        with pytest.raises(NotFound):
+            await rig.registry.client.head("a", digest)
+
+
+async def test_purge_of_a_child_that_an_index_needs_is_refused(
+    rig: Rig, registry: RealRegistry
+) -> None:
+    child = await push_image(registry.url, "a", "amd", layers=[b"amd"])
+    await push_index(registry.url, "a", "multi", [child])
+    with pytest.raises(Refusal, match="a:multi"):
+        await rig.purge_("a:amd")
+
+
+async def test_signature_tags_are_named_and_never_picked_by_a_pattern(
+    rig: Rig, registry: RealRegistry
+) -> None:
+    pushed = await push_image(registry.url, "a", "1")
+    signature = pushed.digest.replace(":", "-") + ".sig"
+    await push_image(registry.url, "a", signature, layers=[b"signature"])
+
+    request = await rig.delete("a:*")
+
+    plan = DeletionPlan.from_json(request.plan)
+    assert [tag for _, tag, _ in plan.tags] == ["1"]
+    assert plan.digests[0].signatures == (signature,)
+
+
+async def test_the_audit_tells_the_whole_story(rig: Rig, registry: RealRegistry) -> None:
+    await push_image(registry.url, "a", "1")
+    request = await rig.delete("a:1")
+    await rig.done(request)
+    assert await rig.audit(request) == [
+        "request.created",
+        "request.approved",
+        "request.started",
+        "tag.delete_attempted",
+        "tag.deleted",
+        "request.finished",
+    ]

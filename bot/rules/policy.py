@@ -84,7 +84,8 @@ class Policy:
             if held is not None:
                 return held
         found: dict[str, Rule] = {}
-        for target in targets or [None]:
+        judged: Sequence[Target | None] = targets or [None]
+        for target in judged:
             verdict = self._one(actor, action, target)
             if not verdict.allowed or verdict.rule is None:
                 return verdict

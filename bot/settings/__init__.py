@@ -1,0 +1,255 @@
+"""The settings: the only reader of the environment and of `registry-bot.toml`.
+
+:func:`load` either gives values that work together, or says everything that is wrong with them.
+"""
+
+import importlib.util
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+
+from bot.rules.policy import Policy
+from bot.settings import values
+from bot.settings.extras import check_extras
+from bot.settings.policy import build_policy, unmatched_patterns
+from bot.settings.problems import Findings, Problem, SettingsError
+from bot.settings.reading import Document, read
+from bot.settings.registries import RegistrySettings, Surroundings, build_registries, is_plain
+from bot.settings.secrets import Secrets
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "Defaults",
+    "Problem",
+    "RegistrySettings",
+    "Settings",
+    "SettingsError",
+    "SlackSettings",
+    "load",
+    "unmatched_patterns",
+]
+
+CONFIG_VARIABLE = "REGISTRY_BOT_CONFIG"
+SLACK_API = "https://slack.com/api/"
+_DEFAULT_FILE = "registry-bot.toml"
+_LARGEST_FILE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SlackSettings:
+    """How to reach Slack and to be reached by it.
+
+    `app_token` is there in mode "socket", `signing_secret` in mode "http"; the other one is
+    `None` unless it was set as well. `api_url` ends with a slash.
+    """
+
+    mode: str
+    host: str
+    port: int
+    bot_token: SecretStr
+    app_token: SecretStr | None
+    signing_secret: SecretStr | None
+    api_url: str = SLACK_API
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What rules get that leave it out; times in seconds."""
+
+    require_reason: bool
+    allow_self_approval: bool
+    expires_after: float
+    execute_within: float
+    undo_window: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the program is told. `secrets` is for the log, to leave them out."""
+
+    slack: SlackSettings
+    store_url: str
+    registries: tuple[RegistrySettings, ...]
+    policy: Policy
+    defaults: Defaults
+    max_tags_per_request: int
+    timezone: ZoneInfo
+    warnings: tuple[str, ...]
+    state_dir: Path
+    secrets: tuple[SecretStr, ...] = ()
+
+    def registry(self, name: str) -> RegistrySettings | None:
+        """The registry with this name."""
+        return next((r for r in self.registries if r.name == name), None)
+
+
+def load(config_path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read and check everything.
+
+    Parameters
+    ----------
+    config_path : the settings file; None takes `REGISTRY_BOT_CONFIG`, and without it
+        `registry-bot.toml` in the working directory.
+    environ : the environment; secrets and `SLACK_API_URL` come from here.
+
+    Raises
+    ------
+    SettingsError : with every problem, each naming its key and the fix.
+    """
+    path = _path(config_path, environ)
+    findings = Findings()
+    document = read(_parse(path), findings)
+    secrets = Secrets(environ, findings)
+    slack = _slack(document, secrets, environ, findings)
+    store_url = _store(document, secrets, findings)
+    directory = path.absolute().parent
+    around = Surroundings(directory, environ, secrets, findings)
+    registries = build_registries(document, around)
+    policy = build_policy(document, findings)
+    check_extras(document, findings)
+    findings.raise_if_any()
+    defaults = document.defaults.table
+    return Settings(
+        slack=slack,
+        store_url=store_url,
+        registries=registries,
+        policy=policy,
+        defaults=Defaults(
+            require_reason=defaults.require_reason,
+            allow_self_approval=defaults.allow_self_approval,
+            expires_after=defaults.expires_after,
+            execute_within=defaults.execute_within,
+            undo_window=defaults.undo_window,
+        ),
+        max_tags_per_request=defaults.max_tags_per_request,
+        timezone=ZoneInfo(defaults.timezone),
+        warnings=findings.warnings,
+        state_dir=_state_dir(store_url),
+        secrets=tuple(SecretStr(value) for value in secrets.values),
+    )
+
+
+def _path(given: Path | None, environ: Mapping[str, str]) -> Path:
+    if given is not None:
+        return given
+    named = environ.get(CONFIG_VARIABLE)
+    if named is None:
+        if Path(_DEFAULT_FILE).is_file():
+            return Path(_DEFAULT_FILE)
+        raise _no_file("--config", f"is not given, and there is no {_DEFAULT_FILE} here")
+    if not named.strip():
+        raise _no_file(CONFIG_VARIABLE, "is empty")
+    return Path(named)
+
+
+def _no_file(key: str, text: str) -> SettingsError:
+    fix = (
+        f"Write --config PATH or set {CONFIG_VARIABLE} to the path of the settings file; "
+        "registry-bot.example.toml shows what belongs in it."
+    )
+    return SettingsError((Problem(key, text, fix),))
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as source:
+            content = source.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise ValueError("it is larger than 1 MiB")
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise _no_file(str(path), f"cannot be read ({reason})") from None
+    except UnicodeDecodeError:
+        text, fix = "is not UTF-8 text", "Save it as UTF-8."
+    except (ValueError, RecursionError) as error:
+        text = f"is not valid TOML: {str(error)[:200]}"
+        fix = "Mend that line; registry-bot.example.toml shows how the file looks."
+    raise SettingsError((Problem(str(path), text, fix),))
+
+
+def _slack(
+    document: Document, secrets: Secrets, environ: Mapping[str, str], findings: Findings
+) -> SlackSettings:
+    table = document.slack.table
+    bot = secrets.token(
+        "SLACK_BOT_TOKEN",
+        "xoxb-",
+        "The bot speaks with it; find it in the app's settings under OAuth & Permissions.",
+    )
+    unclear = "mode" in document.slack.broken
+    app = signing = None
+    if not unclear and (table.mode == "socket" or secrets.is_set("SLACK_APP_TOKEN")):
+        app = secrets.token(
+            "SLACK_APP_TOKEN",
+            "xapp-",
+            "Mode “socket” connects with it; make one in the app's settings under Basic "
+            "Information, App-Level Tokens, with the scope connections:write.",
+        )
+    if not unclear and (table.mode == "http" or secrets.is_set("SLACK_SIGNING_SECRET")):
+        signing = secrets.token(
+            "SLACK_SIGNING_SECRET",
+            "",
+            "Mode “http” proves with it that events come from Slack; find it in the app's "
+            "settings under Basic Information.",
+        )
+    host, _, port = table.listen.rpartition(":")
+    return SlackSettings(
+        mode=table.mode,
+        host=host.strip("[]"),
+        port=int(port),
+        bot_token=bot,
+        app_token=app,
+        signing_secret=signing,
+        api_url=_api_url(environ.get("SLACK_API_URL", ""), findings),
+    )
+
+
+def _api_url(url: str, findings: Findings) -> str:
+    if not url:
+        return SLACK_API
+    try:
+        values.split_url(url, ("https", "http"))
+    except values.Unfit as error:
+        findings.problem(
+            "SLACK_API_URL",
+            error.text,
+            "Leave it unset for Slack itself; for an emulator write, for example, "
+            "http://127.0.0.1:3900/api/.",
+        )
+        return SLACK_API
+    if is_plain(url):
+        findings.warn("SLACK_API_URL", "tokens travel unencrypted to this address.")
+    return url.rstrip("/") + "/"
+
+
+def _store(document: Document, secrets: Secrets, findings: Findings) -> str:
+    url = document.store.table.url
+    if url.startswith("postgres"):
+        password = urlsplit(url).password
+        if password:
+            secrets.remember(password)
+            secrets.remember(unquote(password))
+            findings.warn(
+                "store.url", "it holds a password; keep the file from others, or use ~/.pgpass."
+            )
+        if importlib.util.find_spec("asyncpg") is None:
+            findings.warn(
+                "store.url",
+                "PostgreSQL needs the Python package asyncpg, which is not installed.",
+            )
+    return url
+
+
+def _state_dir(store_url: str) -> Path:
+    """Where logs and locks of collections are kept: beside the SQLite file, where there is one."""
+    found = re.match(r"sqlite:///([^?]+)", store_url)
+    beside = Path(found[1]).parent if found else Path()
+    return (beside / "registry-bot-state").absolute()

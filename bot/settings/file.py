@@ -134,7 +134,7 @@ class RuleTable(Table):
     requesters: Names | None = None
     effect: Literal["allow", "deny"] = "allow"
     approval: Literal["confirm", "required"] = "required"
-    steps: list[StepTable] = []
+    steps: list[StepTable] = Field(default=[], max_length=10)
     require_reason: bool | None = None
     allow_self_approval: bool | None = None
     expires_after: Duration | None = None

@@ -57,7 +57,7 @@ def test_a_password_does_not_show() -> None:
         ),
         ("Negotiate, Basic realm=x", [("negotiate", {}), ("basic", {"realm": "x"})]),
         ("", []),
-        ('="x"', []),
+        ("=", []),
     ],
 )
 def test_challenges(header: str, expected: list[tuple[str, dict[str, str]]]) -> None:

@@ -1,0 +1,230 @@
+"""Collections on a real registry, switched by real commands, with real bytes."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.operations import approvals
+from bot.operations.collection import preview
+from bot.operations.errors import Refusal
+from bot.registry.client import UploadSupport
+from bot.rules.approval import Request, State
+from tests.support.controlled_registry import ControlledRegistry
+from tests.support.images import pull, push_image, push_index
+from tests.support.rig import BOB, Rig
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def controlled(tmp_path: Path) -> AsyncIterator[ControlledRegistry]:
+    registry = ControlledRegistry(tmp_path)
+    registry.start()
+    try:
+        yield registry
+    finally:
+        registry.stop()
+
+
+async def _garbage(rig: Rig, registry: ControlledRegistry) -> int:
+    """Delete and purge an image; the bytes on disk that a collection must free for it.
+
+    Besides manifest, config and layer there is the manifest of the untag's placeholder.
+    """
+    before = registry.blob_digests()
+    await push_image(registry.url, "a", "1", layers=[os.urandom(50_000)])
+    await rig.purge_now(await rig.done(await rig.delete("a:1")))
+    garbage = registry.blob_digests() - before
+    assert len(garbage) == 4
+    return sum(registry.blob_path(digest).stat().st_size for digest in garbage)
+
+
+async def _writable(rig: Rig) -> bool:
+    return await rig.registry.client.probe_upload("keep") is UploadSupport.ACCEPTED
+
+
+async def test_it_frees_what_was_deleted_and_ends_writable(tmp_path, controlled) -> None:
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
+        await push_image(controlled.url, "keep", "1", layers=[b"stays"])
+        size = await _garbage(rig, controlled)
+        request = await rig.gc()
+        assert request.plan["preview"]["bytes"] == size
+
+        ended = await rig.done(request)
+
+        assert ended.state is State.DONE, ended.result
+        assert ended.result["freed_bytes"] == size
+        assert ended.result["freed_blobs"] == 4
+        assert await _writable(rig)
+        await pull(controlled.url, "keep", "1")
+        events = await rig.audit(request)
+        assert events.count("gc.step") == 8
+
+
+async def test_purging_an_index_frees_its_children_too(tmp_path, controlled) -> None:
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
+        await push_image(controlled.url, "keep", "1", layers=[b"stays"])
+        before = controlled.blob_digests()
+        children = [
+            await push_image(controlled.url, "a", None, layers=[b"amd"]),
+            await push_image(controlled.url, "a", None, layers=[b"arm"]),
+        ]
+        await push_index(controlled.url, "a", "multi", children)
+        await rig.purge_now(await rig.done(await rig.delete("a:multi")))
+
+        await rig.done(await rig.gc())
+
+        assert controlled.blob_digests() == before
+
+
+async def test_an_open_undo_window_survives_a_collection(tmp_path, controlled) -> None:
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
+        await push_image(controlled.url, "a", "1", layers=[b"comes back"])
+        gone = await rig.done(await rig.delete("a:1"))
+        request = await rig.gc()
+        assert request.plan["windows"][0][0] == gone.id
+
+        await rig.done(request)
+
+        await rig.undo_(gone)
+        await pull(controlled.url, "a", "1")
+
+
+async def test_undo_after_purge_and_collection_says_that_it_cannot(tmp_path, controlled) -> None:
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
+        await push_image(controlled.url, "keep", "1", layers=[b"stays"])
+        await push_image(controlled.url, "a", "1", layers=[b"never comes back"])
+        gone = await rig.done(await rig.delete("a:1"))
+        await rig.purge_now(gone)
+        await rig.done(await rig.gc())
+
+        back = await rig.undo_(gone)
+
+        assert back.state is State.FAILED
+        assert "gone" in back.items[0].detail
+        assert await rig.registry.client.tags("a") == []
+
+
+async def test_abort_kills_it_and_restores_the_registry(tmp_path, controlled) -> None:
+    gate = tmp_path / "gate"
+    settings = controlled.settings(collect=controlled.slow_collect(gate))
+    async with Rig.open(tmp_path, controlled.url, gc=settings) as rig:
+        await _garbage(rig, controlled)
+        request = await rig.gc()
+        await rig.approve(request)
+        async with rig.working():
+            await rig.until(request, lambda r: r.progress.get("step") == "collect")
+            await _holding(gate)
+            await rig.decide(approvals.abort, request, BOB)
+            ended = await rig.until(request, lambda r: not r.state.is_open)
+        assert ended.state is State.ABORTED
+        assert await _writable(rig)
+        assert not await rig.registry.collector.collecting()
+
+
+async def _holding(gate: Path) -> None:
+    async with asyncio.timeout(30):
+        while not gate.with_name(gate.name + ".holding").exists():
+            await asyncio.sleep(0.02)
+
+
+async def test_no_read_only_no_collection(tmp_path, controlled) -> None:
+    """A switch that does not switch is caught by the proof, before anything is collected."""
+    settings = controlled.settings(start_read_only=tuple(controlled.argv("read-write")))
+    async with Rig.open(tmp_path, controlled.url, gc=settings) as rig:
+        await _garbage(rig, controlled)
+        before = controlled.blob_digests()
+        ended = await rig.done(await rig.gc())
+        assert ended.state is State.FAILED
+        assert "still accepts uploads" in ended.result["why"]
+        assert controlled.blob_digests() == before
+        assert await _writable(rig)
+
+
+async def test_a_registry_made_writable_behind_our_back_aborts_it(tmp_path, controlled) -> None:
+    gate = tmp_path / "gate"
+    settings = controlled.settings(collect=controlled.slow_collect(gate))
+    async with Rig.open(tmp_path, controlled.url, gc=settings) as rig:
+        await _garbage(rig, controlled)
+        request = await rig.gc()
+        await rig.approve(request)
+        async with rig.working():
+            await _holding(gate)
+            controlled.start("read-write")
+            ended = await rig.until(request, lambda r: not r.state.is_open)
+        assert ended.state is State.ABORTED
+        assert "accepted an upload during the collection" in ended.result["why"]
+        assert await _writable(rig)
+
+
+async def test_a_failed_restore_calls_for_help_and_keeps_trying(tmp_path, controlled) -> None:
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
+        await _garbage(rig, controlled)
+        request = await rig.gc()
+        await rig.approve(request)
+        controlled.fail("read-write", "no space left on device")
+        async with rig.working():
+            helpless = await rig.until(request, lambda r: bool(r.progress.get("help")))
+            assert "no space left" in helpless.progress["help"]
+            controlled.fail("read-write", None)
+            ended = await rig.until(request, lambda r: not r.state.is_open)
+        assert ended.result["freed_blobs"] == 4
+        assert await _writable(rig)
+        assert "gc.restore_failed" in await rig.audit(request)
+
+
+async def test_a_worker_that_stops_hands_the_collection_over(tmp_path, controlled) -> None:
+    """SIGTERM in the middle: the collection goes on, and the next process finishes the job."""
+    gate = tmp_path / "gate"
+    settings = controlled.settings(collect=controlled.slow_collect(gate))
+    async with Rig.open(tmp_path, controlled.url, gc=settings) as rig:
+        size = await _garbage(rig, controlled)
+        request = await rig.gc()
+        await rig.approve(request)
+        async with rig.working() as worker:
+            await _holding(gate)
+            worker.stop()
+            for task in list(worker._tasks):
+                task.cancel()
+        assert (await rig.get(request)).state is State.RUNNING
+        assert await rig.registry.collector.collecting()
+        async with rig.working():
+            await rig.until(request, lambda r: bool(r.progress.get("taken_over")))
+            assert not await _writable_now(rig)
+            gate.touch()
+            ended = await rig.until(request, lambda r: not r.state.is_open)
+        assert ended.state is State.DONE, ended.result
+        assert ended.result["freed_bytes"] == size
+        assert await _writable(rig)
+
+
+async def _writable_now(rig: Rig) -> bool:
+    return await rig.registry.client.probe_upload("a") is UploadSupport.ACCEPTED
+
+
+async def test_delete_untagged_is_refused_on_2x(tmp_path, controlled) -> None:
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
+        await push_image(controlled.url, "a", "1")
+        with pytest.raises(Refusal, match=r"2\.x"):
+            await rig.gc(delete_untagged=True)
+
+
+async def test_a_dry_run_changes_nothing(tmp_path, controlled) -> None:
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
+        size = await _garbage(rig, controlled)
+        before = controlled.blob_digests()
+        seen = await preview(rig.ctx, rig.registry, delete_untagged=False, name="look")
+        assert (seen.blobs, seen.size) == (4, size)
+        assert controlled.blob_digests() == before
+        assert await _writable(rig)
+
+
+async def test_one_collection_at_a_time(tmp_path, controlled) -> None:
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
+        await push_image(controlled.url, "a", "1")
+        first: Request = await rig.gc()
+        with pytest.raises(Refusal, match=first.name):
+            await rig.gc()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,8 +61,15 @@ def _registry(settings: Settings, one: RegistrySettings) -> Registry:
     writers = [client(url) for url in urls]
     if not one.write_urls or one.url in one.write_urls:
         writers.insert(0, main)
-    collector = CommandExecutor(one.gc, settings.state_dir, one.name) if one.gc else None
+    collector = CommandExecutor(one.gc, _state_dir(settings), one.name) if one.gc else None
     return Registry(one.name, main, tuple(writers), one.probe_repository, collector, one.gc_note)
+
+
+def _state_dir(settings: Settings) -> Path:
+    """Where logs and locks of collections are: beside the database, or here."""
+    kind, _, path = settings.store_url.partition(":///")
+    base = Path(path).parent if kind == "sqlite" else Path()
+    return base.resolve() / "registry-bot-state"
 
 
 def context(settings: Settings, store: Store, timing: Timing | None = None) -> Context:
@@ -188,13 +196,22 @@ class Service:
             await self._until(stop, tasks)
             await self._stop(worker, notifier, connection, tasks)
 
+    def _count_command(self, verb: str, outcome: str) -> None:
+        self.metrics.commands_total.labels(verb, outcome).inc()
+
+    def _count_job(self, kind: str, outcome: str) -> None:
+        self.metrics.jobs_total.labels(kind, outcome).inc()
+
+    def _count_ack(self, _: str, seconds: float) -> None:
+        self.metrics.ack_seconds.observe(seconds)
+
     def _wire(
         self, ctx: Context, client: AsyncWebClient, identity: Mapping[str, Any]
     ) -> tuple[Worker, Notifier, Any]:
         settings = self._settings.slack
         people = People(client, ctx.policy, str(identity.get("team_id", "")))
-        dispatcher = Dispatcher(ctx, people, self.metrics.command)
-        worker = Worker(ctx, handlers(ctx, dispatcher), self.metrics.job)
+        dispatcher = Dispatcher(ctx, people, self._count_command)
+        worker = Worker(ctx, handlers(ctx, dispatcher), self._count_job)
         base = urlsplit(settings.api_url)
         # An emulator's answers go where its API is; the real Slack's only to its own host.
         official = base.hostname in {"slack.com", "www.slack.com"}
@@ -206,7 +223,7 @@ class Service:
             ctx.store,
             identity,
             signing_secret=secret.get_secret_value() if secret else None,
-            on_ack=self.metrics.ack,
+            on_ack=self._count_ack,
         )
         return worker, notifier, app
 
@@ -260,9 +277,12 @@ class Service:
             with contextlib.suppress(Exception):
                 async with ctx.store.transaction() as tx:
                     await tx.outbox.forget_old_urls()
-                    self.metrics.queue(await tx.jobs.depth(), *await tx.outbox.pending())
+                    self.metrics.job_queue_depth.set(await tx.jobs.depth())
+                    pending, oldest = await tx.outbox.pending()
+                self.metrics.outbox_pending.set(pending)
+                self.metrics.outbox_oldest_seconds.set(oldest)
                 if connection is not None:
-                    self.metrics.connected(await connection.is_open())
+                    self.metrics.socket_connected.set(await connection.is_open())
             await asyncio.sleep(15)
 
     async def _until(self, stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:

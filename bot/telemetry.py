@@ -51,7 +51,7 @@ class Redactor:
         words = sorted(known, key=lambda word: (-len(word), word))
         self._known = re.compile("|".join(map(re.escape, words))) if words else None
 
-    def __call__(self, logger: Any, method: str, event: Event) -> Event:
+    def __call__(self, _logger: Any, _method: str, event: Event) -> Event:
         """Redact a whole event; the signature is structlog's."""
         return {self.text(str(key)): self._entry(key, value) for key, value in event.items()}
 

@@ -84,7 +84,6 @@ class Hook:
     channel: str
     since: float
     message_ts: str = ""
-    thread_ts: str = ""
     used: int = 0
 
 
@@ -98,10 +97,10 @@ class Hooks:
         self._clock = clock
         self._hooks: dict[str, Hook] = {}
 
-    def issue(self, user: str, channel: str, message_ts: str = "", thread_ts: str = "") -> str:
+    def issue(self, user: str, channel: str, message_ts: str = "") -> str:
         """A response_url for something that a person did in a channel."""
         key = secrets.token_urlsafe(24)
-        self._hooks[key] = Hook(user, channel, self._clock.now(), message_ts, thread_ts)
+        self._hooks[key] = Hook(user, channel, self._clock.now(), message_ts)
         return self.base + key
 
     def get(self, key: str) -> Hook:

@@ -20,7 +20,6 @@ Sentences are fit to be shown to people: no secrets, and text from the registry 
 """
 
 
-
 class RegistryError(Exception):
     """Anything below; `sentence` says what happened, `hint` what to do about it."""
 

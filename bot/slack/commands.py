@@ -5,27 +5,52 @@ would have been right.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
-from bot.registry.reference import InvalidReference, Reference, parse_reference
-from bot.slack.typography import clean
-from bot.slack.verbs import ON, VERBS, Flag, Takes, Verb, available, usage_hint
+from bot.registry.reference import Reference
+from bot.slack.flags import FlagReader, Flags
+from bot.slack.typography import clean, hyphens
+from bot.slack.verbs import ON, SYNONYMS, VERBS, Takes, Verb, available, suggest, usage_hint
+from bot.slack.words import CommandError, shown, split, to_reference
 
-__all__ = ["VERBS", "Command", "CommandError", "parse", "parse_duration", "usage_hint"]
+__all__ = [
+    "MAX_LENGTH",
+    "VERBS",
+    "Command",
+    "CommandError",
+    "parse",
+    "parse_duration",
+    "shown",
+    "suggest",
+    "usage",
+    "usage_hint",
+]
 
-MAX_LENGTH = 4000
-_MAX_ARGUMENTS = 100
+MAX_LENGTH = 3000
+"""The longest command, in characters."""
+
+MAX_ARGUMENTS = 100
 _REQUEST = re.compile(r"[Rr]?0*([1-9][0-9]{0,8})")
-_LOOKS_LIKE_REQUEST = re.compile(r"[Rr][0-9]+")
+_LOOKS_LIKE_REQUEST = re.compile(r"[Rr]?[0-9]+")
+_PREFIX = re.compile(r"[a-z0-9._/-]+")
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
 _SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command that is in order. A switch in `flags` is True, other values are text."""
+    """A command that is in order.
+
+    Parameters
+    ----------
+    verb : its name in `VERBS`.
+    arguments : what stood behind it, as typed.
+    references : the same as references, each once, where the verb takes images or a repository.
+    request : the number of a request, where the verb takes one: 42 for `R42`.
+    flags : a switch is True, every other flag has its value as text; `--on` is not among them.
+    registry : the value of `--on`.
+    """
 
     verb: str
     arguments: tuple[str, ...] = ()
@@ -35,304 +60,184 @@ class Command:
     registry: str | None = None
 
 
-class CommandError(Exception):
-    """What was typed is not a command: why, what to type, and close words."""
-
-    def __init__(self, sentence: str, hint: str = "", suggestions: Sequence[str] = ()) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
-        self.hint = hint
-        self.suggestions = tuple(suggestions)[:3]
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """A word; one that was quoted is never a flag."""
-
-    text: str
-    quoted: bool = False
-
-    @property
-    def is_flag(self) -> bool:
-        return not self.quoted and self.text.startswith("--") and len(self.text) > 2
-
-    @property
-    def is_short_flag(self) -> bool:
-        return not self.quoted and re.fullmatch(r"-[A-Za-z].*", self.text) is not None
-
-
 def parse(text: str) -> Command:
-    """Read a command as it came from Slack.
+    """Read a command as it came from Slack, without the leading `/registry`.
+
+    Nothing at all is `help`. A leading `/registry` is passed over: people paste whole lines.
 
     Raises
     ------
-    CommandError : it is not one. Its texts quote at most 80 characters of what was typed.
+    CommandError : it is not a command. Nothing else is ever raised.
     """
     if len(text) > MAX_LENGTH:
         raise CommandError(
             f"That is {len(text):,} characters; a command has at most {MAX_LENGTH:,}.",
             "Use a pattern such as team/api:pr-* instead of many names.",
         )
-    words = list(_words(clean(text)))
+    line = clean(text)
+    words = split(line)
+    if words and words[0].text.lower() == "/registry":
+        words = words[1:]
     if not words:
         return Command("help")
-    verb = _verb(words[0])
-    arguments, flags = _split(verb, words[1:])
-    registry = flags.pop("on", None)
-    return _build(verb, arguments, flags, str(registry) if registry is not None else None)
+    verb = _verb(words[0].text)
+    arguments, flags = FlagReader(verb, line, words[1:]).read()
+    return _build(verb, arguments, flags)
 
 
 def parse_duration(text: str) -> float:
-    """`30m`, `12h` or `7d` in seconds.
+    """`30m`, `12h` or `7d`, in any case, as seconds.
 
     Raises
     ------
-    CommandError : it is none of these.
+    CommandError : it is none of these, or nothing at all.
     """
     found = _DURATION.fullmatch(text.lower())
     if not found:
-        raise CommandError(f"{shown(text)} is no duration.", "Write 30m, 12h or 7d.")
+        raise CommandError(f'"{shown(text)}" is not a duration.', "Write 30m, 12h or 7d.")
     return int(found[1]) * _SECONDS[found[2]]
 
 
-def shown(text: str) -> str:
-    """What somebody typed, short enough and harmless enough to be quoted."""
-    line = "".join(c if c.isprintable() else " " for c in text)
-    return line if len(line) <= 80 else f"{line[:79]}…"
+def usage(name: str) -> str:
+    """How a verb is typed, with all its flags.
+
+    Raises
+    ------
+    KeyError : there is no such verb.
+    """
+    return VERBS[name].usage
 
 
-def _words(text: str) -> Iterator[_Word]:
-    """Split at spaces; double or single quotes at the start of a word hold words together."""
-    position = 0
-    while position < len(text):
-        if text[position] == " ":
-            position += 1
-            continue
-        start = position
-        if text[position] in "\"'":
-            end = text.find(text[position], position + 1)
-            if end < 0:
-                raise CommandError(
-                    f"The quote before {shown(text[start + 1 : start + 30])} is never closed.",
-                    'Write --reason "like this".',
-                )
-            yield _Word(text[start + 1 : end], quoted=True)
-            position = end + 1
-            continue
-        while position < len(text) and text[position] != " ":
-            if text[position] == '"' and text[start:position].endswith("="):
-                end = text.find('"', position + 1)
-                position = len(text) if end < 0 else end
-            position += 1
-        yield _Word(text[start:position])
-
-
-def _verb(word: _Word) -> Verb:
-    name = word.text.lower()
-    found = VERBS.get(name)
-    names = [verb.name for verb in available()]
+def _verb(name: str) -> Verb:
+    found = VERBS.get(name.lower())
     if found is None:
-        close = get_close_matches(name[:40], names, 3, 0.5)
+        if name.startswith("-"):
+            raise CommandError(
+                f"The verb comes first, and {shown(name)} is not one.",
+                "Type `/registry VERB …`; `/registry help` lists all verbs.",
+            )
+        known = SYNONYMS.get(name.lower())
+        close = (known,) if known else suggest(name, [verb.name for verb in available()])
         raise CommandError(
-            f"There is no verb {shown(word.text)}.", "`/registry help` lists all.", close
+            f"There is no verb {shown(name)}.", "`/registry help` lists all verbs.", close
         )
     if not found.available:
         raise CommandError(
-            f"{found.name} is not here yet: {found.summary}.", "`/registry help` lists what is."
+            f"{found.name} ({found.summary}) is not here yet.",
+            "`/registry help` lists what is.",
         )
     return found
 
 
-def _split(verb: Verb, words: Sequence[_Word]) -> tuple[list[str], dict[str, str | bool]]:
-    known = {flag.name: flag for flag in (*verb.flags, ON)}
-    arguments: list[str] = []
-    flags: dict[str, str | bool] = {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if word.is_flag:
-            name, equals, value = word.text[2:].partition("=")
-            flag = _flag(verb, known, name)
-            if flag.name in flags:
-                raise CommandError(f"--{flag.name} is there twice.", f"Use it once: {verb.usage}")
-            flags[flag.name] = _value(verb, flag, value.strip('"') if equals else None, rest)
-        elif word.is_short_flag:
-            raise CommandError(
-                f"{shown(word.text)} is no flag.",
-                f"Flags have two dashes: {verb.usage}",
-                get_close_matches(f"-{word.text}", [f"--{n}" for n in known], 3, 0.4),
-            )
-        else:
-            arguments.append(word.text)
-    return arguments, flags
-
-
-def _flag(verb: Verb, known: Mapping[str, Flag], name: str) -> Flag:
-    found = known.get(name.lower())
-    if found is not None:
-        return found
-    if name.lower() == "emergency":
-        raise CommandError("--emergency is not here yet.", "Ask an approver.")
-    close = get_close_matches(name.lower()[:40], known, 3, 0.4)
-    raise CommandError(
-        f"{verb.name} has no flag --{shown(name)}.",
-        f"Type {verb.usage}",
-        [f"--{flag}" for flag in close],
-    )
-
-
-def _value(verb: Verb, flag: Flag, given: str | None, rest: list[_Word]) -> str | bool:
-    if not flag.value:
-        if given is not None:
-            raise CommandError(f"--{flag.name} takes no value.", f"Type {verb.usage}")
-        return True
-    if given is None:
-        given = _free_text(rest) if flag.name == "reason" else _one_word(rest)
-    if not given.strip():
-        raise CommandError(f"--{flag.name} needs a value.", f"Type {flag}")
-    if flag.choices and given.lower() not in flag.choices:
+def _build(verb: Verb, arguments: list[str], flags: Flags) -> Command:
+    if len(arguments) > MAX_ARGUMENTS:
         raise CommandError(
-            f"--{flag.name} cannot be {shown(given)}.",
-            f"It is one of {', '.join(flag.choices)}.",
-            get_close_matches(given.lower()[:40], flag.choices, 3, 0.4),
-        )
-    if flag.value == "N" and not re.fullmatch(r"[1-9][0-9]{0,5}", given):
-        raise CommandError(f"--{flag.name} {shown(given)} is no number.", f"Type --{flag.name} 20")
-    return given.lower() if flag.choices else given.strip()
-
-
-def _one_word(rest: list[_Word]) -> str:
-    return rest.pop(0).text if rest and not rest[0].is_flag else ""
-
-
-def _free_text(rest: list[_Word]) -> str:
-    """A reason: what is quoted, or everything up to the next flag."""
-    if rest and rest[0].quoted:
-        return rest.pop(0).text
-    words = []
-    while rest and not rest[0].is_flag:
-        words.append(rest.pop(0).text)
-    return " ".join(words)
-
-
-def _build(
-    verb: Verb, arguments: list[str], flags: dict[str, str | bool], registry: str | None
-) -> Command:
-    if len(arguments) > _MAX_ARGUMENTS:
-        raise CommandError(
-            f"That names {len(arguments)} things; a command takes {_MAX_ARGUMENTS}.",
+            f"That names {len(arguments)} things; a command takes {MAX_ARGUMENTS} at most.",
             "Use a pattern such as team/api:pr-*.",
         )
-    build = _BUILDERS[verb.takes]
-    return build(verb, arguments, flags, registry)
-
-
-def _nothing(
-    verb: Verb, arguments: list[str], flags: dict[str, str | bool], registry: str | None
-) -> Command:
-    if arguments:
+    if not arguments and not verb.takes.is_optional:
+        example = f", for example `{verb.example}`" if verb.example else ""
         raise CommandError(
-            f"{verb.name} takes no argument, and {shown(arguments[0])} is one.",
-            f"Type {verb.usage}",
-            get_close_matches(
-                f"--{arguments[0].lower()[:40]}", [f"--{f.name}" for f in verb.flags]
-            ),
+            f"{verb.name} needs {verb.takes.in_words}.", f"Type `{verb.usage}`{example}"
         )
-    return Command(verb.name, flags=flags, registry=registry)
-
-
-def _optional(
-    verb: Verb, arguments: list[str], flags: dict[str, str | bool], registry: str | None
-) -> Command:
-    if len(arguments) > 1:
-        raise _too_many(verb, arguments)
-    if verb.takes is Takes.TOPIC and arguments:
-        _verb(_Word(arguments[0]))
-        arguments = [arguments[0].lower()]
-    return Command(verb.name, tuple(arguments), flags=flags, registry=registry)
-
-
-def _too_many(verb: Verb, arguments: Sequence[str]) -> CommandError:
-    return CommandError(
-        f"{verb.name} takes one argument; {shown(arguments[1])} is one too many.",
-        f"Type {verb.usage}",
+    if len(arguments) > 1 and verb.takes.is_single:
+        raise CommandError(
+            f"{verb.name} takes one argument; {shown(arguments[1])} is one too many.",
+            f"Type `{verb.usage}`. A text of several words stands in quotes.",
+        )
+    for flag in verb.flags:
+        if flag.required and flag.name not in flags:
+            raise CommandError(
+                f"{verb.name} needs --{flag.name}.", f"Type for example `{verb.example}`"
+            )
+    registry = flags.pop(ON.name, None)
+    arguments, references, request = _read_arguments(verb, arguments)
+    return Command(
+        verb.name,
+        tuple(arguments),
+        references,
+        request,
+        flags,
+        None if registry is None else str(registry),
     )
 
 
-def _missing(verb: Verb) -> CommandError:
-    example = f", for example {verb.example}" if verb.example else ""
-    return CommandError(f"{verb.name} needs {verb.takes}.", f"Type {verb.usage}{example}")
+def _read_arguments(
+    verb: Verb, arguments: list[str]
+) -> tuple[list[str], tuple[Reference, ...], int | None]:
+    match verb.takes:
+        case Takes.NOTHING:
+            _no_arguments(verb, arguments)
+        case Takes.TOPIC:
+            arguments = [_verb(name).name for name in arguments]
+        case Takes.PREFIX:
+            arguments = [_prefix(name) for name in arguments]
+        case Takes.REQUEST:
+            return arguments, (), _request(verb, arguments[0])
+        case Takes.REFERENCES_OR_REQUEST if any(map(_LOOKS_LIKE_REQUEST.fullmatch, arguments)):
+            if len(arguments) > 1:
+                raise CommandError(
+                    f"{verb.name} takes images, or one request alone.", f"Type `{verb.usage}`"
+                )
+            return arguments, (), _request(verb, arguments[0])
+        case _:
+            found = [_reference(verb, name) for name in arguments]
+            return arguments, tuple(dict.fromkeys(found)), None
+    return arguments, (), None
 
 
-def _references(
-    verb: Verb, arguments: list[str], flags: dict[str, str | bool], registry: str | None
-) -> Command:
-    if not arguments:
-        raise _missing(verb)
-    single = verb.takes in {Takes.REPOSITORY, Takes.REFERENCE}
-    if single and len(arguments) > 1:
-        raise _too_many(verb, arguments)
-    requests = [a for a in arguments if _LOOKS_LIKE_REQUEST.fullmatch(a)]
-    if requests and verb.takes is Takes.REFERENCES_OR_REQUEST:
-        if len(arguments) > 1:
-            raise CommandError(
-                f"{verb.name} takes images or one request, not both.", f"Type {verb.usage}"
-            )
-        return _request(verb, arguments, flags, registry)
-    references = tuple(_reference(verb, argument) for argument in arguments)
-    first = references[0]
-    if verb.takes is Takes.REPOSITORY and (first.tag or first.digest):
+def _no_arguments(verb: Verb, arguments: Sequence[str]) -> None:
+    if arguments:
+        names = [f"--{flag.name}" for flag in verb.known_flags]
         raise CommandError(
-            f"{verb.name} takes a repository, and {shown(arguments[0])} is an image.",
-            f"Type /registry {verb.name} {first.repository}, or /registry inspect {first}",
+            f"{verb.name} takes no argument, and {shown(arguments[0])} is one.",
+            f"Type `{verb.usage}`",
+            suggest(f"--{arguments[0]}", names),
         )
-    if verb.takes is Takes.REFERENCE and first.is_glob:
+
+
+def _prefix(text: str) -> str:
+    name = hyphens(text)
+    if not _PREFIX.fullmatch(name):
+        kept = re.match(_PREFIX, name)
+        hint = f": `/registry repos {shown(kept[0])}`" if kept else ", such as team/"
         raise CommandError(
-            f"{verb.name} takes one image, and {shown(arguments[0])} is a pattern.",
-            f"Type /registry tags {first.repository} --match {first.tag}",
+            f"No repository begins with {shown(text)}: their names have lower-case letters, "
+            "digits and . _ - / only.",
+            f"Type the beginning of the name{hint}",
         )
-    return Command(verb.name, tuple(arguments), references, None, flags, registry)
+    return name
+
+
+def _request(verb: Verb, text: str) -> int:
+    found = _REQUEST.fullmatch(text)
+    if not found:
+        raise CommandError(
+            f"{verb.name} takes a request, and {shown(text)} is not one.",
+            "A request looks like R42; `/registry requests` lists them.",
+        )
+    return int(found[1])
 
 
 def _reference(verb: Verb, text: str) -> Reference:
-    try:
-        return parse_reference(text)
-    except InvalidReference as error:
+    if re.fullmatch(r"R[0-9]+", text):
         raise CommandError(
-            f"{shown(text)} names no image: {shown_error(error)}",
-            f"Type {verb.example or verb.usage}",
-        ) from None
-
-
-def shown_error(error: Exception) -> str:
-    """The words of an error, harmless and short."""
-    line = "".join(c if c.isprintable() else " " for c in str(error))
-    return line if len(line) <= 200 else f"{line[:199]}…"
-
-
-def _request(
-    verb: Verb, arguments: list[str], flags: dict[str, str | bool], registry: str | None
-) -> Command:
-    if not arguments:
-        raise _missing(verb)
-    if len(arguments) > 1:
-        raise _too_many(verb, arguments)
-    found = _REQUEST.fullmatch(arguments[0])
-    if not found:
-        raise CommandError(
-            f"{shown(arguments[0])} is no request.",
-            "A request looks like R42; `/registry requests` lists them.",
+            f"{shown(text)} is a request, and {verb.name} takes {verb.takes.in_words}.",
+            f"`/registry show {shown(text)}` tells what it is about.",
         )
-    return Command(verb.name, tuple(arguments), (), int(found[1]), flags, registry)
-
-
-_BUILDERS = {
-    Takes.NOTHING: _nothing,
-    Takes.TOPIC: _optional,
-    Takes.PREFIX: _optional,
-    Takes.REPOSITORY: _references,
-    Takes.REFERENCE: _references,
-    Takes.REFERENCES: _references,
-    Takes.REFERENCES_OR_REQUEST: _references,
-    Takes.REQUEST: _request,
-}
+    found = to_reference(hyphens(text), f"Type for example `{verb.example}`")
+    if verb.takes is Takes.REPOSITORY and (found.tag or found.digest):
+        raise CommandError(
+            f"{verb.name} takes a repository, and {shown(text)} is an image.",
+            f"Type `/registry tags {shown(found.repository)} --match {shown(found.tag or '')}`"
+            if found.is_glob
+            else f"Type `/registry {verb.name} {shown(found.repository)}` for its tags, or "
+            f"`/registry inspect {shown(str(found))}` for this image.",
+        )
+    if verb.takes is Takes.REFERENCE and found.is_glob:
+        raise CommandError(
+            f"{verb.name} takes one image, and {shown(text)} is a pattern.",
+            f"`/registry tags {shown(found.repository)} --match {shown(found.tag or '')}` lists "
+            "what matches it.",
+        )
+    return found

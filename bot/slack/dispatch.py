@@ -98,7 +98,8 @@ class Dispatcher:
         """A pressed button."""
         incoming = Incoming.of(job)
         action = str(incoming.body.get("action", ""))
-        async with self._answering(job, incoming, lambda: f"click {action}", action):
+        what = f"click {action.rstrip('0123456789')}"[:40]
+        async with self._answering(job, incoming, lambda: what, action):
             changes = action not in {"details", "share"}
             actor = await self._actor(incoming, changes=changes)
             asked = Asked(actor, incoming.where.channel)
@@ -107,10 +108,10 @@ class Dispatcher:
                 try:
                     answer = await work(tx)
                 except Refusal as refusal:
-                    answer = await self._refuse(tx, incoming, f"click {action}", refusal)
-                    self._count(f"click {action}", "refused")
+                    answer = await self._refuse(tx, incoming, what, refusal)
+                    self._count(what, "refused")
                 else:
-                    self._count(f"click {action}", "ok")
+                    self._count(what, "ok")
                 await self._say(tx, incoming, answer)
                 await tx.jobs.finish(job)
 

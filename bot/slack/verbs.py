@@ -1,7 +1,8 @@
 """The one table of verbs: it feeds the parser, `help`, did-you-mean and the usage hints."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -18,6 +19,34 @@ class Takes(StrEnum):
     REQUEST = "REQUEST"
     REFERENCES_OR_REQUEST = "REF… | REQUEST"
 
+    @property
+    def is_optional(self) -> bool:
+        """Whether the verb is also complete without."""
+        return self in {Takes.NOTHING, Takes.TOPIC, Takes.PREFIX}
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there can be only one of it."""
+        several = {Takes.NOTHING, Takes.REFERENCES, Takes.REFERENCES_OR_REQUEST}
+        return self not in several
+
+    @property
+    def in_words(self) -> str:
+        """For a sentence: "show needs a request such as R42"."""
+        return _IN_WORDS[self]
+
+
+_IN_WORDS = {
+    Takes.NOTHING: "no argument",
+    Takes.TOPIC: "a verb",
+    Takes.PREFIX: "the beginning of a name",
+    Takes.REPOSITORY: "a repository such as team/api",
+    Takes.REFERENCE: "an image such as team/api:1.4.0",
+    Takes.REFERENCES: "one or more images such as team/api:1.4.0",
+    Takes.REQUEST: "a request such as R42",
+    Takes.REFERENCES_OR_REQUEST: "images such as team/api:1.4.0, or a request such as R42",
+}
+
 
 class Kind(StrEnum):
     """How much a verb can do."""
@@ -30,11 +59,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A flag; `value` names what follows it ("" for a switch), `choices` the words allowed."""
+    """A flag; `value` names what follows it ("" for a switch), `choices` the words allowed.
+
+    A verb cannot be used without its `required` flags.
+    """
 
     name: str
     value: str = ""
     choices: tuple[str, ...] = ()
+    required: bool = False
 
     def __str__(self) -> str:
         if not self.value:
@@ -58,11 +91,17 @@ class Verb:
     @property
     def usage(self) -> str:
         """How it is typed."""
-        shown = [f"[{flag}]" for flag in self.flags]
+        shown = [f"{flag}" if flag.required else f"[{flag}]" for flag in self.flags]
         return " ".join(["/registry", self.name, *([self.takes] if self.takes else []), *shown])
+
+    @property
+    def known_flags(self) -> tuple[Flag, ...]:
+        """Its own flags, and those that every verb understands."""
+        return (*self.flags, ON)
 
 
 _REASON = Flag("reason", '"…"')
+_NEEDED_REASON = Flag("reason", '"…"', required=True)
 
 
 def _later(name: str, kind: Kind, summary: str) -> Verb:
@@ -119,7 +158,7 @@ _ALL = (
     Verb("approve", Kind.APPROVE, "approve, for when buttons fail", Takes.REQUEST,
          example="/registry approve R42"),
     Verb(
-        "deny", Kind.APPROVE, "deny, for when buttons fail", Takes.REQUEST, (_REASON,),
+        "deny", Kind.APPROVE, "deny, for when buttons fail", Takes.REQUEST, (_NEEDED_REASON,),
         example='/registry deny R42 --reason "still in use"',
     ),
     _later("usage", Kind.READ, "bytes of a repository"),
@@ -144,6 +183,39 @@ def available() -> tuple[Verb, ...]:
     return tuple(verb for verb in VERBS.values() if verb.available)
 
 
+_HINTED = ("tags", "inspect", "delete", "gc", "help")
+
+
 def usage_hint() -> str:
     """What Slack shows beside the command while somebody types."""
-    return "tags REPO | delete REPO:TAG | gc --dry-run | help"
+    hinted = (VERBS[name] for name in _HINTED)
+    return " | ".join(" ".join(filter(None, (verb.name, verb.takes))) for verb in hinted)
+
+
+SYNONYMS: Mapping[str, str] = MappingProxyType(
+    {
+        "ls": "repos",
+        "list": "repos",
+        "catalog": "repos",
+        "images": "tags",
+        "info": "inspect",
+        "manifest": "inspect",
+        "rm": "delete",
+        "remove": "delete",
+        "untag": "delete",
+        "restore": "undo",
+        "garbage-collect": "gc",
+        "collect": "gc",
+        "confirm": "approve",
+        "accept": "approve",
+        "reject": "deny",
+        "abort": "cancel",
+    }
+)
+"""Words that people try, and the verb to suggest to them. They are never run as that verb."""
+
+
+def suggest(word: str, among: Iterable[str]) -> tuple[str, ...]:
+    """Up to three close words, the closest first; upper and lower case do not matter."""
+    # Comparing takes the square of the length, and no verb or flag is this long.
+    return tuple(get_close_matches(word.lower()[:40], list(among), 3, 0.5))

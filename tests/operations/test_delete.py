@@ -97,9 +97,7 @@ async def test_undo_restores_the_same_bytes(rig: Rig, registry: RealRegistry) ->
     assert (await rig.get(gone)).state is State.UNDONE
 
 
-async def test_undo_restores_an_index_whose_children_went(
-    rig: Rig, registry: RealRegistry
-) -> None:
+async def test_undo_restores_an_index_whose_children_went(rig: Rig, registry: RealRegistry) -> None:
     children = [
         await push_image(registry.url, "a", None, layers=[b"amd"], platform=("linux", "amd64")),
         await push_image(registry.url, "a", None, layers=[b"arm"], platform=("linux", "arm64")),

@@ -65,14 +65,28 @@ async def test_tokens_are_asked_for_once_for_each_scope(tmp_path: Path) -> None:
     assert {(r.user, r.service) for r in tokens.requests} == {("robot", tokens.service)}
 
 
-async def test_a_token_is_renewed_before_it_expires(tmp_path: Path) -> None:
-    async with TokenServer(tmp_path / "t", {"robot": PASSWORD}, lifetime=1) as tokens:
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+async def test_a_token_is_renewed_before_it_expires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("bot.registry.auth.time", clock)
+    async with TokenServer(tmp_path / "t", {"robot": PASSWORD}, lifetime=300) as tokens:
         with RealRegistry(tmp_path / "r", token=tokens) as registry:
             async with RegistryClient(registry.url, credentials=ROBOT) as client:
-                await client.repositories()
-                await asyncio.sleep(1)
-                await client.repositories()
-    assert len(tokens.requests) == 2
+                for moment, asked in ((0, 1), (289, 1), (291, 2), (579, 2), (582, 3)):
+                    clock.now = 1000.0 + moment
+                    await client.repositories()
+                    assert len(tokens.requests) == asked
 
 
 async def test_a_token_that_the_registry_forgot_is_renewed_once(tmp_path: Path) -> None:

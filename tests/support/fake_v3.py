@@ -38,6 +38,8 @@ class _Repository:
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     blobs: set[str] = field(default_factory=set)
+    # A repository that ever had a manifest stays in the catalog; uploads alone do not show.
+    listed: bool = False
 
 
 class FakeV3(Faults):
@@ -112,13 +114,13 @@ class FakeV3(Faults):
         size = _number(request, 100)
         if size is None or size > 1000:
             return _error(400, "PAGINATION_NUMBER_INVALID", "invalid number of results requested")
-        names = sorted(name for name, repo in self.repositories.items() if repo.manifests)
+        names = sorted(name for name, repo in self.repositories.items() if repo.listed)
         names = [n for n in names if n > request.query.get("last", "")]
         return _listing("repositories", names, size, "/v2/_catalog")
 
     async def _tags(self, request: web.Request, name: str) -> web.Response:
         repository = self.repositories.get(name)
-        if repository is None:
+        if repository is None or not repository.listed:
             return _error(404, "NAME_UNKNOWN", "repository name not known to registry", name)
         size = _number(request, len(repository.tags))
         if size is None:
@@ -166,6 +168,7 @@ class FakeV3(Faults):
         if missing:
             return _error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", missing[0])
         repository.manifests[digest] = (request.content_type, body)
+        repository.listed = True
         if ":" not in ref:
             repository.tags[ref] = digest
         location = f"{self.url}/v2/{name}/manifests/{digest}"

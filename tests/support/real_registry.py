@@ -109,13 +109,14 @@ class RealRegistry:
                 self.port = _free_port()
             self.write_config()
             with self.log_path.open("ab") as log:
+                log_start = log.tell()
                 self._process = subprocess.Popen(
                     [registry_binary(), "serve", str(self.config_path)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                 )
-            if self._listens():
+            if self._listens(log_start):
                 return
             self.stop()
             # Somebody may have taken the port between our look and the registry's.
@@ -189,17 +190,19 @@ class RealRegistry:
             }
         return {}
 
-    def _listens(self) -> bool:
+    def _listens(self, log_start: int) -> bool:
+        """Wait for the line that it writes when it listens.
+
+        A connection would prove less: another process may have the port.
+        """
         end = time.monotonic() + _START
         while time.monotonic() < end:
-            if self._process is None or self._process.poll() is not None:
-                return False
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                time.sleep(0.01)
-            else:
+            dead = self._process is None or self._process.poll() is not None
+            if b'msg="listening on' in self.log_path.read_bytes()[log_start:]:
                 return True
+            if dead:
+                return False
+            time.sleep(0.005)
         return False
 
     def blob_path(self, digest: str) -> Path:

@@ -84,9 +84,7 @@ class Rig:
         client = RegistryClient(url, deadline=deadline)
         collector = CommandExecutor(gc, directory / "gc", "corp") if gc else None
         registry = Registry("corp", client, (client,), "", collector, "no [registries.gc]")
-        ctx = Context(
-            store, rules or policy(), {"corp": registry}, 500, ZoneInfo("UTC"), timing
-        )
+        ctx = Context(store, rules or policy(), {"corp": registry}, 500, ZoneInfo("UTC"), timing)
         try:
             yield cls(ctx)
         finally:

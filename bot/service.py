@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,15 +60,8 @@ def _registry(settings: Settings, one: RegistrySettings) -> Registry:
     writers = [client(url) for url in urls]
     if not one.write_urls or one.url in one.write_urls:
         writers.insert(0, main)
-    collector = CommandExecutor(one.gc, _state_dir(settings), one.name) if one.gc else None
+    collector = CommandExecutor(one.gc, settings.state_dir, one.name) if one.gc else None
     return Registry(one.name, main, tuple(writers), one.probe_repository, collector, one.gc_note)
-
-
-def _state_dir(settings: Settings) -> Path:
-    """Where logs and locks of collections are: beside the database, or here."""
-    kind, _, path = settings.store_url.partition(":///")
-    base = Path(path).parent if kind == "sqlite" else Path()
-    return base.resolve() / "registry-bot-state"
 
 
 def context(settings: Settings, store: Store, timing: Timing | None = None) -> Context:

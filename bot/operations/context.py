@@ -30,9 +30,14 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds that the program waits; tests shorten them."""
+    """Seconds that the program waits; tests shorten them.
+
+    `letter` is how long a message in delivery is left to the process that took it: longer than
+    a call to Slack may last.
+    """
 
     lease: float = 9.0
+    letter: float = 20.0
     retry: float = 5.0
     edit: float = 3.0
     proof: float = 15.0

@@ -56,7 +56,7 @@ class Payloads:
             "team_id": user.team_id,
             "team_domain": me.team_domain,
             "channel_id": channel.id,
-            "channel_name": "privategroup" if channel.is_private else channel.name,
+            "channel_name": _shown_name(channel),
             "user_id": user.id,
             "user_name": user.name,
             "command": command,
@@ -113,7 +113,7 @@ class Payloads:
         payload = self._base("block_actions", user) | {
             "container": container,
             "trigger_id": trigger,
-            "channel": {"id": channel.id, "name": channel.name},
+            "channel": {"id": channel.id, "name": _shown_name(channel)},
             "state": {"values": {}},
             "response_url": hook,
             "actions": [dict(action)],
@@ -184,3 +184,8 @@ class Payloads:
             if name in button:
                 action[name] = button[name]
         return action
+
+
+def _shown_name(channel: Channel) -> str:
+    """Slack does not tell apps the names of private channels in payloads."""
+    return "privategroup" if channel.is_private else channel.name

@@ -43,6 +43,7 @@ class Sockets:
     `ack_window` : seconds in which an envelope must be acked.
     `ping_interval` : seconds between the pings to each connection, for those opened later.
     `late_acks` : envelope ids that were acked too late, or twice.
+    `opened` : how many connections there have been so far.
     """
 
     def __init__(self, state: State, tickets: Tickets) -> None:
@@ -50,6 +51,7 @@ class Sockets:
         self.ping_interval = 10.0
         self.base = ""
         self.late_acks: list[str] = []
+        self.opened = 0
         self._state = state
         self._tickets = tickets
         self._connections: list[_Connection] = []
@@ -79,6 +81,7 @@ class Sockets:
             return ws
         connection = _Connection(ws, request)
         self._connections.append(connection)
+        self.opened += 1
         try:
             await ws.send_json(self._hello())
             self._state.changes.tell()
@@ -136,7 +139,7 @@ class Sockets:
             "envelope_id": envelope_id,
             "payload": payload,
             "type": kind,
-            "accepts_response_payload": kind != EVENT,
+            "accepts_response_payload": _takes_payload(kind, payload),
         }
         if kind == EVENT:
             frame |= {"retry_attempt": 0, "retry_reason": ""}
@@ -145,17 +148,18 @@ class Sockets:
             if not any(sent):
                 return Delivery(False, envelope_id=envelope_id, error="dispatch_failed")
             async with asyncio.timeout(self.ack_window):
-                body = await waiting
+                acked = await waiting
         except TimeoutError:
             took = loop.time() - began
             return Delivery(False, took, envelope_id=envelope_id, error="operation_timeout")
         finally:
             del self._pending[envelope_id]
+        body = acked if _takes_payload(kind, payload) else {}
         return Delivery(True, loop.time() - began, body, envelope_id)
 
     async def _push(self, frame: str) -> bool:
         """Send to the next connection that takes it; False when there is none."""
-        staying = [c for c in self._connections if not c.leaving] or list(self._connections)
+        staying = [c for c in self._connections if not c.leaving]
         while staying:
             connection = staying.pop(next(self._turn) % len(staying))
             try:
@@ -170,7 +174,8 @@ class Sockets:
 
         Parameters
         ----------
-        reason : `refresh_requested` (the connection ends soon) or `warning` (a notice before).
+        reason : `refresh_requested` (the connection gets nothing more and ends within 10 s) or
+            `warning` (a notice before; the connection goes on).
         """
         loop = asyncio.get_running_loop()
         for connection in list(self._connections):
@@ -203,6 +208,11 @@ class Sockets:
             for c in self._connections
         ]
         await asyncio.gather(*ending, *self._closing, return_exceptions=True)
+
+
+def _takes_payload(kind: str, payload: Mapping[str, Any]) -> bool:
+    """Whether an ack may carry an answer: of commands and submissions only."""
+    return kind == COMMAND or payload.get("type") == "view_submission"
 
 
 def _goodbye(reason: str) -> Mapping[str, Any]:

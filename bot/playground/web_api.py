@@ -108,9 +108,8 @@ class WebApi:
     ) -> web.StreamResponse:
         if fault.status == 0 and request.transport is not None:
             request.transport.abort()
-        retry_after = fault.retry_after if fault.status == 429 else 0
         body = {"ok": False, "error": fault.error}
-        return self._answer(method, arguments, fault.status, body, retry_after)
+        return self._answer(method, arguments, fault.status, body, fault.retry_after)
 
     def _answer(
         self,
@@ -124,7 +123,7 @@ class WebApi:
         now = self._state.clock.now()
         self._log.append(ApiCall(method, copy.deepcopy(shown), status, body, now))
         self._state.changes.tell()
-        headers = {"Retry-After": str(retry_after)} if retry_after else {}
+        headers = {"Retry-After": str(retry_after)} if status == 429 else {}
         if method == HOOK and body.get("ok"):
             return web.Response(text="ok", headers=headers)
         headers |= {"X-OAuth-Scopes": _SCOPES}

@@ -226,7 +226,8 @@ def is_complete(request: Request, decisions: tuple[Decision, ...]) -> bool:
     request : the request with what its rule asked for when it was made.
     decisions : every decision so far, the newest included.
     """
-    people = {(d.team, d.user) for d in decisions if d.approves}
+    # By the id alone: Slack gives one person's team in more than one way.
+    people = {d.user for d in decisions if d.approves}
     if not request.allow_self_approval and request.approval == "required":
-        people.discard((request.team, request.requester))
+        people.discard(request.requester)
     return len(people) >= request.approvals_needed

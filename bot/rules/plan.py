@@ -87,7 +87,8 @@ class PlannedDigest:
 
     `tags` are those that go, `kept_tags` the others on the same digest, `signatures` the
     signature tags that speak of it and stay. `size` is in bytes, children included. `children`
-    are the manifests below it that nothing else in the repository needs.
+    are the manifests below it that no other tag that stays needs and that the plan does not name
+    themselves; two indexes of the plan that share a child both have it.
     """
 
     repository: str
@@ -158,14 +159,13 @@ def plan_untag(registry: str, chosen: Sequence[tuple[Snapshot, Sequence[str]]]) 
     registry : the registry's name in the settings.
     chosen : for each repository its snapshot and the tags to go (all in the snapshot).
     """
-    planned: list[PlannedDigest] = []
-    unique = 0
+    leaving: list[_Leaving] = []
     for snapshot, tags in chosen:
-        going = set(tags)
+        going = frozenset(tags)
         by_digest = dict.fromkeys(snapshot.tags[tag] for tag in sorted(going, key=natural_key))
-        planned += [_planned(snapshot, digest, going) for digest in by_digest]
-        unique += _unique_bytes(snapshot, going)
-    return DeletionPlan("delete", registry, tuple(planned), unique)
+        leaving.append(_Leaving(snapshot, going, tuple(by_digest)))
+    planned = [_planned(part, digest) for part in leaving for digest in part.digests]
+    return DeletionPlan("delete", registry, tuple(planned), _unique_bytes(leaving))
 
 
 def plan_purge(registry: str, chosen: Sequence[tuple[Snapshot, Sequence[str]]]) -> DeletionPlan:
@@ -176,13 +176,13 @@ def plan_purge(registry: str, chosen: Sequence[tuple[Snapshot, Sequence[str]]]) 
     registry : the registry's name in the settings.
     chosen : for each repository its snapshot and the digests to go.
     """
-    planned: list[PlannedDigest] = []
-    unique = 0
+    leaving: list[_Leaving] = []
     for snapshot, digests in chosen:
-        going = {tag for tag, digest in snapshot.tags.items() if digest in set(digests)}
-        planned += [_planned(snapshot, digest, going) for digest in dict.fromkeys(digests)]
-        unique += _unique_bytes(snapshot, going, digests)
-    return DeletionPlan("purge", registry, tuple(planned), unique, method="digest")
+        each = dict.fromkeys(digests)
+        going = frozenset(tag for tag, digest in snapshot.tags.items() if digest in each)
+        leaving.append(_Leaving(snapshot, going, tuple(each)))
+    planned = [_planned(part, digest) for part in leaving for digest in part.digests]
+    return DeletionPlan("purge", registry, tuple(planned), _unique_bytes(leaving), method="digest")
 
 
 def needed_from_outside(snapshot: Snapshot, digest: str, going: Iterable[str]) -> Parent | None:
@@ -195,10 +195,20 @@ def needed_from_outside(snapshot: Snapshot, digest: str, going: Iterable[str]) -
     return None
 
 
-def _planned(snapshot: Snapshot, digest: str, going: set[str]) -> PlannedDigest:
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """What goes from one repository: tags, and each digest that the plan names."""
+
+    snapshot: Snapshot
+    tags: frozenset[str]
+    digests: tuple[str, ...]
+
+
+def _planned(leaving: _Leaving, digest: str) -> PlannedDigest:
+    snapshot, going = leaving.snapshot, leaving.tags
     manifest = snapshot.manifests.get(digest)
     on_digest = snapshot.tags_on(digest)
-    rest = snapshot.reach(d for d in snapshot.tags.values() if d != digest)
+    rest = snapshot.reach(d for tag, d in snapshot.tags.items() if d != digest and tag not in going)
     below = snapshot.reach([digest]) - {digest}
     return PlannedDigest(
         repository=snapshot.repository,
@@ -214,7 +224,7 @@ def _planned(snapshot: Snapshot, digest: str, going: set[str]) -> PlannedDigest:
             if tag in snapshot.tags and tag not in going
         ),
         platforms=_platforms(manifest),
-        children=tuple(sorted(below - rest - snapshot.missing)),
+        children=tuple(sorted(below - rest - snapshot.missing - set(leaving.digests))),
         missing_children=tuple(sorted(below & snapshot.missing)),
         size=sum(snapshot.blobs(snapshot.reach([digest])).values()),
     )
@@ -233,8 +243,13 @@ def _platforms(manifest: Image | Index | None) -> tuple[str, ...]:
     )
 
 
-def _unique_bytes(snapshot: Snapshot, going: set[str], digests: Iterable[str] = ()) -> int:
-    staying = snapshot.reach(d for tag, d in snapshot.tags.items() if tag not in going)
-    leaving = snapshot.reach([*digests, *(snapshot.tags[tag] for tag in going)]) - staying
-    kept = snapshot.blobs(staying)
-    return sum(n for blob, n in snapshot.blobs(leaving).items() if blob not in kept)
+def _unique_bytes(leaving: Iterable[_Leaving]) -> int:
+    # Repositories share one storage: what another one keeps is not freed, nor anything twice.
+    kept: dict[str, int] = {}
+    gone: dict[str, int] = {}
+    for part in leaving:
+        tags = part.snapshot.tags
+        staying = part.snapshot.reach(d for tag, d in tags.items() if tag not in part.tags)
+        kept |= part.snapshot.blobs(staying)
+        gone |= part.snapshot.blobs(part.snapshot.reach(part.digests))
+    return sum(size for blob, size in gone.items() if blob not in kept)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from bot.rules.policy import Policy
+from bot.rules.policy import Defaults, Policy
 from bot.settings import values
 from bot.settings.extras import check_extras
 from bot.settings.policy import build_policy, unmatched_patterns
@@ -57,17 +57,6 @@ class SlackSettings:
     app_token: SecretStr | None
     signing_secret: SecretStr | None
     api_url: str = SLACK_API
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What rules get that leave it out; times in seconds."""
-
-    require_reason: bool
-    allow_self_approval: bool
-    expires_after: float
-    execute_within: float
-    undo_window: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +110,7 @@ def load(config_path: Path | None, environ: Mapping[str, str]) -> Settings:
         store_url=store_url,
         registries=registries,
         policy=policy,
-        defaults=Defaults(
-            require_reason=defaults.require_reason,
-            allow_self_approval=defaults.allow_self_approval,
-            expires_after=defaults.expires_after,
-            execute_within=defaults.execute_within,
-            undo_window=defaults.undo_window,
-        ),
+        defaults=policy.defaults,
         max_tags_per_request=defaults.max_tags_per_request,
         timezone=ZoneInfo(defaults.timezone),
         warnings=findings.warnings,

@@ -1,6 +1,7 @@
 """From tables to the policy: who may do what, and whether the rules can work at all."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from bot.registry.reference import match_repository
 from bot.rules.policy import (
@@ -8,6 +9,7 @@ from bot.rules.policy import (
     Action,
     Approval,
     Channel,
+    Defaults,
     Group,
     Policy,
     Protection,
@@ -19,8 +21,7 @@ from bot.settings.problems import Findings, suggestion
 from bot.settings.quorum import check_quorum
 from bot.settings.reading import Document, Entry
 
-# What concerns a whole registry: a rule that names repositories or tags never matches it.
-_WHOLE = frozenset({Action.GC, Action.LOCK})
+V = TypeVar("V", bool, float)
 
 
 def build_policy(document: Document, findings: Findings) -> Policy:
@@ -34,7 +35,7 @@ def build_policy(document: Document, findings: Findings) -> Policy:
     channels = tuple(_channel(entry, document, findings) for entry in document.channels)
     _unique(document.channels, "id", findings)
     _served(document, findings)
-    return Policy(groups=groups, rules=rules, protections=protections, channels=channels)
+    return Policy(groups, rules, protections, channels, _defaults(document))
 
 
 def unmatched_patterns(policy: Policy, repositories: Iterable[str]) -> tuple[str, ...]:
@@ -86,7 +87,8 @@ def _groups(document: Document, findings: Findings) -> Mapping[str, Group]:
         if entry.table.slack_usergroup:
             findings.not_yet(
                 f"{entry.key}.slack_usergroup",
-                "Nobody is in the group because of it; only the people under users count.",
+                "It lets nobody ask or approve: only the people under users count. In a rule that "
+                "denies, the group stands for everybody.",
             )
         elif not entry.table.users and not entry.broken:
             findings.warn(entry.key, "nobody is in this group.")
@@ -106,12 +108,7 @@ def _rule(
     groups: Mapping[str, Group],
     findings: Findings,
 ) -> Rule:
-    table, defaults = entry.table, document.defaults.table
-
-    def either(name: str) -> object:
-        own = getattr(table, name)
-        return getattr(defaults, name) if own is None else own
-
+    table, defaults = entry.table, _defaults(document)
     rule = Rule(
         name=table.name,
         actions=frozenset(Action(action) for action in table.actions),
@@ -121,11 +118,13 @@ def _rule(
         effect=table.effect,
         approval=Approval(table.approval),
         steps=tuple(Step(tuple(s.approvers), s.approvals_needed) for s in table.steps),
-        require_reason=bool(either("require_reason")),
-        allow_self_approval=bool(either("allow_self_approval")),
-        expires_after=_seconds(either("expires_after")),
-        execute_within=_seconds(either("execute_within")),
-        undo_window=_seconds(either("undo_window")),
+        require_reason=_either(table.require_reason, defaults.require_reason),
+        allow_self_approval=_either(table.allow_self_approval, defaults.allow_self_approval),
+        expires_after=_either(table.expires_after, defaults.expires_after),
+        execute_within=_either(table.execute_within, defaults.execute_within),
+        undo_window=_either(table.undo_window, defaults.undo_window),
+        remind_after=table.remind_after,
+        escalate_to=tuple(table.escalate_to or ()),
     )
     _check_people(entry, document, findings)
     _check_rule(entry, rule, findings)
@@ -134,8 +133,19 @@ def _rule(
     return rule
 
 
-def _seconds(value: object) -> float:
-    return value if isinstance(value, float) else 0.0
+def _either(own: V | None, default: V) -> V:
+    return default if own is None else own
+
+
+def _defaults(document: Document) -> Defaults:
+    table = document.defaults.table
+    return Defaults(
+        require_reason=table.require_reason,
+        allow_self_approval=table.allow_self_approval,
+        expires_after=table.expires_after,
+        execute_within=table.execute_within,
+        undo_window=table.undo_window,
+    )
 
 
 def _check_people(entry: Entry[file.RuleTable], document: Document, findings: Findings) -> None:
@@ -162,13 +172,10 @@ def _check_rule(entry: Entry[file.RuleTable], rule: Rule, findings: Findings) ->
         findings.not_yet(f"{key}.steps", "A rule with several steps refuses every request.")
     if rule.approval is Approval.CONFIRM and rule.steps:
         findings.warn(f"{key}.steps", "approval is “confirm”, so nobody of them is asked.")
-    never = sorted(rule.actions & _WHOLE)
-    if never and (rule.repositories or rule.tags):
-        findings.warn(
-            f"{key}.actions",
-            f"a rule with repositories or tags never matches {' or '.join(never)} "
-            "of a whole registry.",
-        )
+    if Action.GC in rule.actions and (rule.repositories or rule.tags):
+        findings.warn(f"{key}.actions", "a rule that names repositories or tags never matches gc.")
+    if Action.LOCK in rule.actions and rule.tags:
+        findings.warn(f"{key}.actions", "a rule that names tags never matches lock.")
 
 
 def _check_approval(

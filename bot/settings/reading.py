@@ -37,6 +37,9 @@ _WORDING = {
     "list_type": ("must be a list", 'Put it in brackets, such as ["one", "two"].'),
     "model_type": ("must be a table", "Write its keys in braces: { key = value }."),
     "too_short": ("is empty", "Name at least one."),
+    "too_long": ("has too many entries", "Leave some out."),
+    "greater_than_equal": ("is too small", "Write a larger number."),
+    "less_than_equal": ("is too large", "Write a smaller number."),
 }
 _SECRET_KEY = re.compile(r"token|secret|passw|username", re.IGNORECASE)
 

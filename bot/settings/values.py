@@ -150,7 +150,7 @@ def _matching(pattern: str, text: str, fix: str) -> AfterValidator:
 def _timezone(text: str) -> str:
     try:
         ZoneInfo(text)
-    except (OSError, ValueError):
+    except (LookupError, OSError, ValueError):
         raise Unfit(
             "is not a time zone", 'Write a name such as "UTC" or "Europe/Berlin".'
         ) from None

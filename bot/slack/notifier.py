@@ -18,7 +18,6 @@ from bot.store.outbox import ANSWER, POST, REQUEST, RESPONSE_URL_LIFE, THREAD, L
 
 log = structlog.get_logger()
 
-_LEASE = 60.0
 _IDLE = 1.0
 _LONGEST_WAIT = 60.0
 _GIVE_UP_ANSWER = 1800.0  # an answer that is half an hour late helps nobody
@@ -73,7 +72,7 @@ class Notifier:
                 self._ctx.store.spoke.clear()
                 letter = None
                 try:
-                    letter = await self._ctx.store.claim_letter(self._worker, _LEASE)
+                    letter = await self._ctx.store.claim_letter(self._worker, self._ctx.timing.letter)
                     if letter is not None:
                         await self._deliver(letter)
                 except asyncio.CancelledError:

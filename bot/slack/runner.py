@@ -264,14 +264,18 @@ class VerbRunner:
                 "This button belongs to no request that the bot knows.",
                 "`/registry requests` lists the open ones.",
             )
-        stamp = str(body.get("message_ts", ""))
-        if request.channel != asked.channel or (
-            request.message_ts and stamp and stamp != request.message_ts
-        ):
+        if request.channel != asked.channel:
             raise Refusal(
-                f"This is not the message of {request.name}; nothing was done.",
+                f"{request.name} belongs to another channel; nothing was done.",
                 f"`/registry show {request.name}` in its own channel shows it.",
             )
+        stamp = str(body.get("message_ts", ""))
+        if not request.message_ts and stamp and not body.get("ephemeral"):
+            # The bot died between posting the message and writing down where it is; the click
+            # says where. (After a crash there can be two messages. Both carry the same token,
+            # which nobody can guess, so a click on either counts.)
+            await tx.requests.change(request.id, message_ts=stamp)
+            return await tx.requests.get(request.id)
         return request
 
     async def _share(self, text: str, asked: Asked, name: str) -> Work:

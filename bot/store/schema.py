@@ -256,8 +256,7 @@ async def migrate(conn: AsyncConnection) -> None:
     done = await _version(conn)
     if done > len(MIGRATIONS):
         raise SchemaTooNew(
-            f"the store has schema version {done}, this program knows {len(MIGRATIONS)}: "
-            "run the newer version again, or restore a backup"
+            f"the store has schema version {done}, this program knows {len(MIGRATIONS)}"
         )
     for number, migration in enumerate(MIGRATIONS[done:], start=done + 1):
         await migration(conn)

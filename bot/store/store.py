@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import ArgumentError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.store.audit import AuditTrail
@@ -16,14 +16,14 @@ from bot.store.jobs import Job, Jobs
 from bot.store.manifests import Manifests
 from bot.store.outbox import Letter, Outbox
 from bot.store.requests import Requests, Windows
-from bot.store.schema import db_now, migrate
+from bot.store.schema import SchemaTooNew, db_now, migrate
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",
 }
-_BUSY_MS = 10_000
+_PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 
 class StoreUnusable(Exception):
@@ -78,10 +78,15 @@ class Store:
         try:
             async with store.transaction() as tx:
                 await migrate(tx.conn)
+        except SchemaTooNew as error:
+            await store.close()
+            raise StoreUnusable(
+                str(error), "run the newer version again, or restore a backup of the store"
+            ) from error
         except Exception as error:
             await store.close()
             raise StoreUnusable(
-                f"the store cannot be opened: {type(error).__name__}: {str(error)[:200]}",
+                f"the store cannot be opened: {_reason(error)}",
                 "check [store] url, that its directory exists, and that it is writable",
             ) from error
         return store
@@ -174,9 +179,21 @@ def _engine(url: str) -> AsyncEngine:
         raise StoreUnusable(
             f"the driver for {kind} is not installed", f"install {error.name}"
         ) from error
+    except (ValueError, ArgumentError) as error:
+        # Neither the address nor what the library says about it: both may hold a password.
+        raise StoreUnusable(
+            f"[store] url is no address of a {kind} database",
+            "write sqlite:///registry-bot.db or postgresql://user@host:5432/database",
+        ) from error
     if kind == "sqlite":
         _prepare_sqlite(engine)
     return engine
+
+
+def _reason(error: Exception) -> str:
+    """What the driver said, without the statement and the links that the library adds."""
+    original = getattr(error, "orig", None) or error
+    return f"{type(original).__name__}: {str(original)[:200]}"
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:
@@ -186,13 +203,13 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
         # half-way cannot wait for the lock.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"busy_timeout={_BUSY_MS}",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in _PRAGMAS:
+                cursor.execute(f"PRAGMA {pragma}")
+        except Exception:
+            # Nobody else has this connection yet; its thread would outlive the event loop.
+            connection.close()
+            raise
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")

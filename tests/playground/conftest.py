@@ -48,7 +48,7 @@ async def connect(workspace: Workspace) -> AsyncIterator[Connect]:
             handler = AsyncSocketModeHandler(app, workspace.app_token, ping_interval=0.2)
             stack.push_async_callback(handler.close_async)
             there = workspace.connections
-            await handler.connect_async()
+            await handler.connect_async()  # type: ignore[no-untyped-call]
             await workspace.wait_for_connections(there + 1)
             return handler
 
@@ -67,7 +67,7 @@ async def http_app(http_workspace: Workspace) -> AsyncIterator[AsyncApp]:
     """A Bolt app behind its own HTTP server, which the workspace knows."""
     client = AsyncWebClient(token=http_workspace.bot_token, base_url=http_workspace.api_url)
     app = AsyncApp(client=client, signing_secret=http_workspace.signing_secret)
-    runner = web.AppRunner(app.web_app(path="/slack/events"))
+    runner = web.AppRunner(app.web_app(path="/slack/events"), shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]

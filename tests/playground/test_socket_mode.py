@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -203,15 +204,19 @@ async def test_envelopes_take_turns_between_connections(
     workspace: Workspace, client: AsyncWebClient, connect: Any
 ) -> None:
     got: list[str] = []
-    for name in ("one", "two"):
+
+    def replica(name: str) -> AsyncApp:
         app = AsyncApp(client=client)
 
         @app.command("/registry")
-        async def answer(ack: Any, name: str = name) -> None:
+        async def answer(ack: Any) -> None:
             got.append(name)
             await ack()
 
-        await connect(app)
+        return app
+
+    for name in ("one", "two"):
+        await connect(replica(name))
     for _ in range(4):
         assert (await workspace.command("U1", "C1", "x")).acked
     assert sorted(got) == ["one", "one", "two", "two"]
@@ -226,13 +231,14 @@ async def test_a_refresh_brings_a_new_connection(
         await ack("here")
 
     await connect(app)
+
+    def newer(before: int) -> bool:
+        return workspace.sockets.opened == before + 1
+
     for reason in ("refresh_requested", "warning"):
-        opened = len(workspace.calls("apps.connections.open"))
+        before = workspace.sockets.opened
         await workspace.refresh_sockets(reason)
-        await workspace.wait_for(
-            lambda opened=opened: len(workspace.calls("apps.connections.open")) == opened + 1
-        )
-        await workspace.wait_for(lambda: len(workspace.sockets._connections) == 1)
+        await workspace.wait_for(partial(newer, before))
         await workspace.wait_for_connections(1)
         assert (await workspace.command("U1", "C1", "x")).acked
 

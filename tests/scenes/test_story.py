@@ -134,18 +134,18 @@ async def test_who_may_not(team: Team) -> None:
 
 
 HOSTILE = [
-    ("delete <!channel>", "no image"),
+    ("delete <!channel>", "is not a repository name"),
     ("delete `team/api`", "whole repository"),
-    ("delete ../../etc:latest", "no image"),
-    ("delete team/api:1 --forse", "no flag"),
+    ("delete ../../etc:latest", "is not a repository name"),
+    ("delete team/api:1 --forse", "no flag --forse"),
     ("x" * 10_000, "10,000 characters"),
     ("delet team/api:1", "Did you mean"),
     ("gc —dry-rum", "--dry-run"),
-    ("delete team/api:“1”", "no image"),
+    ("delete team/api:“1”", "is not a tag"),
     ("tags team/apo", "team/api"),
     ("lock team/api", "not here yet"),
     ("show R999", "no request R999"),
-    ("undo team/api:1", "no request"),
+    ("undo team/api:1", "takes a request"),
 ]
 
 

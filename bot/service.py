@@ -166,7 +166,7 @@ class Service:
         StoreUnusable : the database cannot be opened.
         """
         async with contextlib.AsyncExitStack() as stack:
-            store = await Store.open(self._settings.store_url)
+            store = await Store.open(self._settings.store_url, self._timing.lease)
             stack.push_async_callback(store.close)
             ctx = context(self._settings, store, self._timing)
             for registry in ctx.registries.values():

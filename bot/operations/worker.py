@@ -190,7 +190,7 @@ class Worker:
         while not work.done():
             await asyncio.sleep(lease / 3)
             try:
-                async with self._ctx.store.transaction(job, lease=lease):
+                async with self._ctx.store.transaction(job):
                     pass
             except LeaseLost:
                 if not work.done():

@@ -87,8 +87,8 @@ class PlannedDigest:
 
     `tags` are those that go, `kept_tags` the others on the same digest, `signatures` the
     signature tags that speak of it and stay. `size` is in bytes, children included. `children`
-    are the manifests below it that no other tag that stays needs and that the plan does not name
-    themselves; two indexes of the plan that share a child both have it.
+    are the manifests below it that no tag that stays needs and that the plan does not name
+    itself; two indexes of the plan that share a child both have it.
     """
 
     repository: str
@@ -208,7 +208,7 @@ def _planned(leaving: _Leaving, digest: str) -> PlannedDigest:
     snapshot, going = leaving.snapshot, leaving.tags
     manifest = snapshot.manifests.get(digest)
     on_digest = snapshot.tags_on(digest)
-    rest = snapshot.reach(d for tag, d in snapshot.tags.items() if d != digest and tag not in going)
+    staying = snapshot.reach(d for tag, d in snapshot.tags.items() if tag not in going)
     below = snapshot.reach([digest]) - {digest}
     return PlannedDigest(
         repository=snapshot.repository,
@@ -224,7 +224,7 @@ def _planned(leaving: _Leaving, digest: str) -> PlannedDigest:
             if tag in snapshot.tags and tag not in going
         ),
         platforms=_platforms(manifest),
-        children=tuple(sorted(below - rest - snapshot.missing - set(leaving.digests))),
+        children=tuple(sorted(below - staying - snapshot.missing - set(leaving.digests))),
         missing_children=tuple(sorted(below & snapshot.missing)),
         size=sum(snapshot.blobs(snapshot.reach([digest])).values()),
     )

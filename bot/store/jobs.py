@@ -160,7 +160,7 @@ class Jobs:
         await self._conn.execute(
             jobs.update()
             .where(jobs.c.kind == kind, jobs.c.request_id == request_id, jobs.c.state == "queued")
-            .values(state="done", outcome="dropped", finished_at=db_now())
+            .values(state="done", outcome="dropped", finished_at=db_now(), payload={})
         )
 
     async def wake(self, kind: str, request_id: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -59,23 +60,29 @@ class Store:
     `spoke` are set whenever a transaction may have queued a job or a letter.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, lease: float) -> None:
         self._engine = engine
+        self._lease = lease
         # SQLite has one writer; queueing here is fairer than its busy polling.
         self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
         self.worked = asyncio.Event()
         self.spoke = asyncio.Event()
 
     @classmethod
-    async def open(cls, url: str) -> "Store":
+    async def open(cls, url: str, lease: float = 9.0) -> "Store":
         """Open the database at `url` and bring its schema up to date.
+
+        Parameters
+        ----------
+        lease : seconds for which a job stays ours after each write on its behalf.
 
         Raises
         ------
         StoreUnusable : unknown kind of database, missing driver, no access, or a newer schema.
         """
-        store = cls(_engine(url))
+        store = cls(_engine(url), lease)
         try:
+            store._try_sqlite()
             async with store.transaction() as tx:
                 await migrate(tx.conn)
         except SchemaTooNew as error:
@@ -91,21 +98,32 @@ class Store:
             ) from error
         return store
 
+    def _try_sqlite(self) -> None:
+        """Let a file that cannot be opened fail here.
+
+        When the asynchronous driver cannot open a file, its thread ends in its own time, and
+        writes a traceback to the log where the event loop was faster.
+        """
+        url = self._engine.url
+        if self._writer and url.database and not url.query:
+            with contextlib.closing(sqlite3.connect(url.database)) as connection:
+                connection.execute("PRAGMA schema_version")
+
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
 
     @contextlib.asynccontextmanager
     async def transaction(
-        self, job: Job | None = None, *, lease: float = 9.0
+        self, job: Job | None = None, *, lease: float | None = None
     ) -> AsyncIterator[Transaction]:
         """Everything inside happens, or nothing does.
 
         Parameters
         ----------
         job : the work on whose behalf something is written. The first statement proves that
-            it is still ours.
-        lease : seconds by which that proof extends the lease.
+            it is still ours, and extends its lease.
+        lease : seconds by which it is extended; by default those given to `open`.
 
         Raises
         ------
@@ -117,7 +135,7 @@ class Store:
             conn = await stack.enter_async_context(self._engine.begin())
             tx = _transaction(conn)
             if job is not None:
-                await tx.jobs.renew(job, lease)
+                await tx.jobs.renew(job, self._lease if lease is None else lease)
             yield tx
         self.worked.set()
         self.spoke.set()

@@ -1,5 +1,6 @@
 """Answers that are wrong, endless, or lead astray."""
 
+import asyncio
 import secrets
 
 import pytest
@@ -127,6 +128,23 @@ async def test_pages_that_go_round(fake: FakeV3, v3: RegistryClient) -> None:
         await v3.tags("a")
 
 
+async def test_empty_pages_that_go_round(fake: FakeV3, v3: RegistryClient) -> None:
+    round_ = {"Link": '</v2/_catalog?x>; rel="next"'}
+    fake.fail("_catalog", 200, times=99, headers=round_, body=b'{"repositories":[]}')
+    with pytest.raises(ProtocolError, match="never ends"):
+        await v3.repositories()
+    assert len(fake.log) == 2
+
+
+async def test_the_same_page_under_ever_new_names(fake: FakeV3, v3: RegistryClient) -> None:
+    for n in range(50):
+        on = {"Link": f'</v2/_catalog?x={n}>; rel="next"'}
+        fake.fail("_catalog", 200, headers=on, body=b'{"repositories":["a"]}')
+    with pytest.raises(ProtocolError, match="never ends"):
+        await v3.repositories()
+    assert len(fake.log) == 2
+
+
 async def test_a_link_may_be_absolute_or_for_something_else(
     fake: FakeV3, v3: RegistryClient
 ) -> None:
@@ -185,6 +203,22 @@ async def test_a_store_without_ranges_is_not_read_to_its_end(
     fake.fail("GET .*/blobs/", 206, headers={"Content-Range": "bytes 0-0/7"}, body=b"x")
     with pytest.raises(Corrupt):
         await v3.check_blob("a", descriptor)
+
+
+async def test_one_byte_is_enough() -> None:
+    stopped = asyncio.Event()
+
+    async def stingy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\nx")
+        await stopped.wait()
+        writer.close()
+
+    server = await asyncio.start_server(stingy, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, RegistryClient(f"http://127.0.0.1:{port}", deadline=2) as client:
+        await client.check_blob("a", Descriptor("x", Digest(digest_of(b"x")), 20_000_000))
+        stopped.set()
 
 
 async def test_redirects_that_are_not_followed(fake: FakeV3, v3: RegistryClient) -> None:

@@ -239,7 +239,20 @@ async def test_a_second_refusal_goes_to_the_caller() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_redirected_blob_gets_no_credentials(fake: FakeV3) -> None:
+async def test_a_wrong_password_is_not_tried_twice() -> None:
+    auth = RegistryAuth(ROBOT, "https://r.corp")
+    basic = {"WWW-Authenticate": "Basic"}
+    flow = Flow(auth, "https://r.corp/v2/")
+    await flow.reply(await flow.first(), 401, headers=basic)
+    flow = Flow(auth, "https://r.corp/v2/")
+    request = await flow.first()
+    assert request.headers["Authorization"] == ROBOT.basic()
+    with pytest.raises(StopAsyncIteration):
+        await flow.reply(request, 401, headers=basic)
+
+
+@pytest.mark.anyio
+async def test_a_redirect_to_another_host_gets_no_credentials(fake: FakeV3) -> None:
     async with FakeV3() as store, RegistryClient(fake.url, credentials=ROBOT) as client:
         basic = {"WWW-Authenticate": 'Basic realm="x"'}
         fake.fail("GET /v2/$", 401, headers=basic)

@@ -53,6 +53,10 @@ def json_error(code: str, message: str = "") -> str:
         # A proxy that forbids the method is not a registry in maintenance.
         (answer(405, "no", "PUT", Content_Type="text/html", Allow="GET"), errors.Unsupported),
         (answer(405, "no", "PUT", Content_Type="text/plain"), errors.Unsupported),
+        (
+            answer(405, "no", "PUT", Allow="GET, PUT", Content_Type="text/plain"),
+            errors.Unsupported,
+        ),
         (answer(429, Retry_After="7"), errors.RateLimited),
         (answer(503), errors.Unreachable),
         (answer(500, json_error("UNKNOWN")), errors.ProtocolError),

@@ -98,13 +98,17 @@ async def test_whoever_lost_the_lease_can_write_nothing(
     store: Store, other: Store, write: Callable[[Transaction, Job], Awaitable[None]]
 ) -> None:
     first, second = await _taken_over(store, other)
-    with pytest.raises(LeaseLost, match="another process"):
+
+    async def wakes_up() -> None:
         async with store.transaction() as tx:
             await tx.audit.append("tag.deleted")
             await write(tx, first)
+
+    with pytest.raises(LeaseLost, match="another process"):
+        await wakes_up()
     with pytest.raises(LeaseLost):
-        async with store.transaction(first) as tx:
-            await tx.audit.append("tag.deleted")
+        async with store.transaction(first):
+            pytest.fail("this must not be reached")
     async with store.reading() as tx:
         assert await tx.audit.entries() == []
     row = await _row(store, second.id)
@@ -122,7 +126,7 @@ async def test_the_same_worker_with_an_old_fence_can_write_nothing(store: Store)
     assert second.id == first.id
     with pytest.raises(LeaseLost):
         async with store.transaction(first):
-            pass
+            pytest.fail("this must not be reached")
     async with store.transaction(second) as tx:
         await tx.jobs.finish(second)
 
@@ -142,7 +146,7 @@ async def test_a_lease_that_ran_out_but_was_not_taken_still_holds(store: Store) 
     await _add(store)
     job = await _claim(store, "a", 0.0)
     await asyncio.sleep(0.01)
-    async with store.transaction(job, lease=LONG) as tx:
+    async with store.transaction(job) as tx:
         await tx.audit.append("tag.deleted")
     assert await store.claim_job("b", LONG) is None
 
@@ -158,7 +162,7 @@ async def test_a_finished_job_is_over_and_forgets_its_payload(store: Store) -> N
     assert (row["state"], row["outcome"], row["payload"]) == ("done", "failed", {})
     with pytest.raises(LeaseLost):
         async with store.transaction(job):
-            pass
+            pytest.fail("this must not be reached")
 
 
 async def test_a_dropped_job_never_runs_and_forgets_its_payload(store: Store) -> None:
@@ -377,7 +381,7 @@ async def test_a_hundred_workers_never_share_a_registry(store: Store, other: Sto
         for _ in range(10):
             await tx.jobs.add("collect", registry="corp", exclusive=True)
     holders = 0
-    finished = []
+    finished: list[int] = []
 
     async def work(store: Store, name: str) -> None:
         nonlocal holders

@@ -80,7 +80,7 @@ class Rig:
         timing: Timing = FAST,
         deadline: float = 5.0,
     ) -> AsyncIterator["Rig"]:
-        store = await Store.open(f"sqlite:///{directory}/bot.db")
+        store = await Store.open(f"sqlite:///{directory}/bot.db", timing.lease)
         client = RegistryClient(url, deadline=deadline)
         collector = CommandExecutor(gc, directory / "gc", "corp") if gc else None
         registry = Registry("corp", client, (client,), "", collector, "no [registries.gc]")

@@ -132,8 +132,11 @@ def configure_logging(
     root.handlers[:] = [handler]
     root.setLevel(number)
     # slack_sdk logs whole payloads when debugging, and those hold what people wrote.
-    for name in ("slack_sdk", "slack_bolt", "httpcore", "httpx", "aiosqlite"):
+    for name in ("slack_sdk", "slack_bolt", "aiosqlite"):
         logging.getLogger(name).setLevel(max(number, logging.INFO))
+    # One line for each request would bury the rest, and upload addresses hold their own state.
+    for name in ("httpcore", "httpx"):
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(number),

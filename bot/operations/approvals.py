@@ -44,10 +44,10 @@ async def approve(ctx: Context, tx: Transaction, request: Request, asked: Asked)
     requester = Actor(request.requester, request.team)
     why_not = _why_not(ctx, rule, request, asked.actor, requester)
     if why_not:
-        raise Refusal(why_not, f"It needs {_who(request)}.")
+        raise _no(why_not, f"It needs {_who(request)}.")
     decision = Decision(asked.actor.user, asked.actor.team, True, asked.reason, 0.0)
     if not await tx.requests.decide(request.id, decision):
-        raise Refusal(f"You have decided on {request.name} already.", "One person counts once.")
+        raise _no(f"You have decided on {request.name} already.", "One person counts once.")
     await _record(tx, "request.approved", request, asked)
     decided = await tx.requests.get(request.id)
     if not is_complete(decided, decided.decisions):
@@ -56,7 +56,7 @@ async def approve(ctx: Context, tx: Transaction, request: Request, asked: Asked)
         return Said(decided, f"Your approval of {request.name} counts; {missing} more to go.")
     now = await tx.now()
     if not await tx.requests.move(request.id, [State.PENDING], State.APPROVED, decided_at=now):
-        raise Refusal(f"{request.name} was decided at the same moment.", "")
+        raise _no(f"{request.name} was decided at the same moment.", "")
     await tx.jobs.drop("expire", request.id)
     await tx.jobs.add(
         RUN[Action(request.action)],
@@ -79,18 +79,18 @@ async def deny(ctx: Context, tx: Transaction, request: Request, asked: Asked) ->
     if rule is None:
         return Said(await tx.requests.get(request.id), f"{request.name} is outdated already.")
     if request.approval == "confirm" and asked.actor.user != request.requester:
-        raise Refusal(f"Only <@{request.requester}> decides on {request.name}.", "")
+        raise _no(f"Only <@{request.requester}> decides on {request.name}.", "")
     if asked.actor.user == request.requester:
-        raise Refusal(
+        raise _no(
             f"{request.name} is your own request.",
             f"Use Cancel, or `/registry cancel {request.name}`.",
         )
     why_not = _why_not(ctx, rule, request, asked.actor, Actor(request.requester, request.team))
     if why_not:
-        raise Refusal(why_not, f"It needs {_who(request)}.")
+        raise _no(why_not, f"It needs {_who(request)}.")
     decision = Decision(asked.actor.user, asked.actor.team, False, asked.reason, 0.0)
     if not await tx.requests.decide(request.id, decision):
-        raise Refusal(f"You have decided on {request.name} already.", "One person counts once.")
+        raise _no(f"You have decided on {request.name} already.", "One person counts once.")
     await _end(tx, request, State.DENIED, asked, "request.denied", {"by": asked.actor.user})
     return Said(await tx.requests.get(request.id), f"You denied {request.name}.")
 
@@ -98,12 +98,12 @@ async def deny(ctx: Context, tx: Transaction, request: Request, asked: Asked) ->
 async def cancel(_: Context, tx: Transaction, request: Request, asked: Asked) -> Said:
     """The requester takes it back, as long as it has not begun."""
     if (asked.actor.user, asked.actor.team) != (request.requester, request.team):
-        raise Refusal(
+        raise _no(
             f"{request.name} is <@{request.requester}>'s request; only they can cancel it.",
             f'An approver can deny it: `/registry deny {request.name} --reason "…"`.',
         )
     if request.state not in {State.PENDING, State.APPROVED}:
-        raise Refusal(
+        raise _no(
             f"{request.name} is {request.state}; there is nothing to cancel.",
             f"Use Abort while it runs, or `/registry undo {request.name}` afterwards."
             if request.state is State.RUNNING or request.state.has_changed_something
@@ -116,7 +116,7 @@ async def cancel(_: Context, tx: Transaction, request: Request, asked: Asked) ->
 async def abort(ctx: Context, tx: Transaction, request: Request, asked: Asked) -> Said:
     """Stop a collection that is under way; its requester and approvers may."""
     if request.action != Action.GC:
-        raise Refusal(
+        raise _no(
             f"{request.name} is not a garbage collection.",
             "A deletion is over in seconds; `undo` brings it back.",
         )
@@ -124,12 +124,12 @@ async def abort(ctx: Context, tx: Transaction, request: Request, asked: Asked) -
     own = (asked.actor.user, asked.actor.team) == (request.requester, request.team)
     eligible = rule is not None and asked.actor.user in ctx.policy.approvers(rule)
     if not own and not eligible:
-        raise Refusal(
+        raise _no(
             f"Only <@{request.requester}> and the approvers of {request.name} may abort it.",
             f"It needs {_who(request)}.",
         )
     if not await tx.requests.abort(request.id, asked.actor.user):
-        raise Refusal(
+        raise _no(
             f"{request.name} is {request.state}; there is nothing to abort.",
             f"`/registry show {request.name}` tells the story.",
         )
@@ -200,12 +200,17 @@ def lost_approval(ctx: Context, request: Request) -> str:
 
 async def _still_pending(tx: Transaction, request: Request) -> None:
     if request.state is not State.PENDING:
-        raise Refusal(_decided(request), f"`/registry show {request.name}` tells the story.")
+        raise _no(_decided(request), f"`/registry show {request.name}` tells the story.")
     if await tx.now() >= request.expires_at:
         await expire(tx, request)
-        raise Refusal(
+        raise _no(
             f"{request.name} has expired; nothing was changed.", "Ask again with a new request."
         )
+
+
+def _no(sentence: str, hint: str = "") -> Refusal:
+    """A refusal in the bot's own words: ids, numbers and names of rules."""
+    return Refusal(sentence, hint, names_people=True)
 
 
 def _decided(request: Request) -> str:
@@ -251,7 +256,7 @@ async def _end(
 ) -> None:
     moved = await tx.requests.move(request.id, [request.state], state, finished_at=await tx.now())
     if not moved:
-        raise Refusal(f"{request.name} was decided at the same moment.", "")
+        raise _no(f"{request.name} was decided at the same moment.", "")
     await tx.jobs.drop("expire", request.id)
     await _record(tx, event, request, asked)
     await tx.outbox.refresh(request.id)

@@ -83,7 +83,6 @@ def content(
     unsupported: Collection[str],
     *,
     longest: int = LONGEST_POST,
-    empty: bool = False,
 ) -> tuple[str, tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
     """The checked text, blocks and attachments of a message.
 
@@ -91,7 +90,6 @@ def content(
     ----------
     unsupported : block types that this workspace does not know yet.
     longest : characters of text.
-    empty : whether a message may have nothing in it.
 
     Raises
     ------
@@ -115,6 +113,6 @@ def content(
         raise SlackError("invalid_blocks", wrong)
     if len(text) > longest:
         raise SlackError("msg_too_long")
-    if not (text.strip() or blocks or attachments or empty):
+    if not (text.strip() or blocks or attachments):
         raise SlackError("no_text")
     return text, completed(blocks), tuple(attachments)

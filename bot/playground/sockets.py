@@ -17,7 +17,6 @@ from bot.playground.tokens import Tickets
 
 COMMAND, INTERACTIVE, EVENT = "slash_commands", "interactive", "events_api"
 _MOST = 10
-_GRACE = 10.0
 
 
 class Line(Protocol):
@@ -42,6 +41,7 @@ class Sockets:
 
     `ack_window` : seconds in which an envelope must be acked.
     `ping_interval` : seconds between the pings to each connection, for those opened later.
+    `grace` : seconds until a connection that was asked to leave is closed from here.
     `late_acks` : envelope ids that were acked too late, or twice.
     `opened` : how many connections there have been so far.
     """
@@ -49,6 +49,7 @@ class Sockets:
     def __init__(self, state: State, tickets: Tickets) -> None:
         self.ack_window = 3.0
         self.ping_interval = 10.0
+        self.grace = 10.0
         self.base = ""
         self.late_acks: list[str] = []
         self.opened = 0
@@ -174,14 +175,14 @@ class Sockets:
 
         Parameters
         ----------
-        reason : `refresh_requested` (the connection gets nothing more and ends within 10 s) or
+        reason : `refresh_requested` (the connection gets nothing more and ends soon) or
             `warning` (a notice before; the connection goes on).
         """
         loop = asyncio.get_running_loop()
         for connection in list(self._connections):
             if reason != "warning":
                 connection.leaving = True
-                connection.closer = loop.call_later(_GRACE, self._close, connection)
+                connection.closer = loop.call_later(self.grace, self._close, connection)
             try:
                 await connection.ws.send_json(_goodbye(reason))
             except ConnectionError:

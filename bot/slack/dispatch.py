@@ -172,7 +172,9 @@ class Dispatcher:
                     "input": str(incoming.body.get("text", ""))[:500],
                 },
             )
-        return notices.refusal(refusal.sentence, refusal.hint, refusal.suggestions)
+        return notices.refusal(
+            refusal.sentence, refusal.hint, refusal.suggestions, people=refusal.names_people
+        )
 
     async def _say(self, tx: Transaction, incoming: Incoming, answer: Message | None) -> None:
         if answer is None:

@@ -167,7 +167,7 @@ def _cells(rows: Sequence[Any], limit: int) -> Problems:
 def _cell(cell: Any) -> Problems:
     kind = cell.get("type") if isinstance(cell, Mapping) else None
     if kind == "raw_text":
-        yield from string(cell.get("text"), 10_000, "a cell")
+        yield from string(cell.get("text"), 20_000, "a cell")
     elif kind == "raw_number":
         value = cell.get("value")
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -72,7 +72,9 @@ class Notifier:
                 self._ctx.store.spoke.clear()
                 letter = None
                 try:
-                    letter = await self._ctx.store.claim_letter(self._worker, self._ctx.timing.letter)
+                    letter = await self._ctx.store.claim_letter(
+                        self._worker, self._ctx.timing.letter
+                    )
                     if letter is not None:
                         await self._deliver(letter)
                 except asyncio.CancelledError:

@@ -58,12 +58,13 @@ class People:
                 "Ask somebody of the team that runs the registry.",
             )
         if self._policy.channel(where.channel) is None:
-            listed = ", ".join(f"#{c.id}" for c in self._policy.channels[:3])
+            listed = ", ".join(f"<#{c.id}>" for c in self._policy.channels[:3])
             raise Refusal(
                 "The registry bot does not listen in this channel.",
                 f"Use one that is listed in its settings under [[channels]] ({listed})."
                 if listed
                 else "No channel is listed in its settings under [[channels]] yet.",
+                names_people=True,
             )
         user = await self._ask("user", where.user)
         self._refuse_outsiders(user)

@@ -1,6 +1,6 @@
 """What each verb and each button does. Reading happens first, writing in one transaction."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import bot
@@ -9,7 +9,7 @@ from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
 from bot.operations.images import valid_repository
 from bot.registry.reference import parse_reference
-from bot.rules.approval import Draft, Request, State
+from bot.rules.approval import Draft, Request, State, Window
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action
 from bot.slack.commands import Command, CommandError, parse
@@ -189,8 +189,7 @@ class VerbRunner:
 
             async def look(tx: Transaction) -> Message:
                 windows = await tx.windows.open_on(registry.name)
-                listed = [(f"R{w.request}", w.size, w.until) for w in windows]
-                return gc_view.dry_run(registry.name, seen, listed)
+                return gc_view.dry_run(registry.name, seen, _by_request(windows))
 
             return look
         made = await collection.request_collection(
@@ -321,6 +320,15 @@ class VerbRunner:
         else:
             raise Refusal(f"Ask for it again with `/registry {request.action}`.", "")
         return self._submitting(made)
+
+
+def _by_request(windows: Sequence[Window]) -> list[tuple[str, int, float]]:
+    """Name, bytes and end of the open windows of each request."""
+    sizes: dict[int, int] = {}
+    for window in windows:
+        sizes[window.request] = sizes.get(window.request, 0) + window.size
+    ends = {window.request: window.until for window in windows}
+    return [(f"R{number}", count, ends[number]) for number, count in sizes.items()]
 
 
 def _shared(text: str) -> str:

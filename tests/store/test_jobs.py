@@ -141,6 +141,15 @@ async def test_a_renewed_lease_is_not_taken_over(store: Store, other: Store) -> 
         assert await other.claim_job("b", LONG) is None
 
 
+async def test_every_write_for_a_job_extends_its_lease(store: Store, other: Store) -> None:
+    await _add(store)
+    job = await _claim(store, "a", LEASE)
+    async with store.transaction(job) as tx:
+        await tx.audit.append("tag.deleted")
+    await asyncio.sleep(LEASE + 0.05)
+    assert await other.claim_job("b", LONG) is None
+
+
 async def test_a_lease_that_ran_out_but_was_not_taken_still_holds(store: Store) -> None:
     """Nobody else has it, so nothing can be written twice: the owner goes on."""
     await _add(store)

@@ -9,7 +9,6 @@ from bot.slack.limits import code, escape
 from bot.slack.views.blocks import (
     Block,
     Message,
-    actions,
     button,
     context,
     duration,
@@ -61,22 +60,22 @@ def _before(shown: Request) -> list[Block]:
         lines.append("Pushes are refused while it runs; pulls go on, apart from two restarts.")
     blocks = [section("\n".join(lines))]
     if plan["windows"]:
-        listed = ", ".join(f"R{number} ({size(n)})" for number, n in plan["windows"][:10])
-        blocks.append(
-            section(
-                f"*Open undo windows* keep their bytes: {listed}. "
-                f"{code('/registry purge R…')} ends one early."
-            )
-        )
-        blocks.append(
-            actions(
-                *(
-                    button(f"Purge now: R{number}", f"purge_now_{number}", f"R{number}")
-                    for number, _ in plan["windows"][:5]
-                )
-            )
-        )
+        blocks.append(section("*Open undo windows* keep their bytes until they end:"))
+        blocks += [_window(plan, number, count) for number, count in plan["windows"][:5]]
+        if len(plan["windows"]) > 5:
+            rest = len(plan["windows"]) - 5
+            blocks.append(context(f"and {rest} more: {code('/registry requests')}"))
     return blocks
+
+
+def _window(plan: Mapping[str, Any], number: int, count: int) -> Block:
+    """One open window with the button that ends it; the request is named by its number."""
+    until = plan.get("until", {}).get(str(number))
+    ends = f" until {when(until)}" if until else ""
+    return {
+        **section(f"*R{number}* {size(count)}{ends}"),
+        "accessory": button("Purge now", f"purge_now_{number}", f"R{number}"),
+    }
 
 
 def _steps(shown: Request) -> str:

@@ -1,5 +1,6 @@
 """What is said in the thread of a request, and answers that only one person sees."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,9 +12,27 @@ from bot.slack.views import collection
 from bot.slack.views.blocks import Message, context, many, message, section, size, when
 from bot.slack.views.request import deletion_body
 
+_ID = re.compile(r"&lt;([@#][A-Z0-9]{2,20})&gt;")
 
-def refusal(sentence: str, hint: str = "", suggestions: Sequence[str] = ()) -> Message:
-    """Why not, what to do next, and up to three close names."""
+
+def refusal(
+    sentence: str, hint: str = "", suggestions: Sequence[str] = (), *, people: bool = False
+) -> Message:
+    """Why not, what to do next, and up to three close names.
+
+    Parameters
+    ----------
+    people : the bot wrote the texts itself, and the ids in them are shown as names.
+    """
+    shown = _refusal(sentence, hint, suggestions)
+    if people:
+        shown["text"] = _ID.sub(r"<\1>", shown["text"])
+        for block in shown["blocks"]:
+            block["text"]["text"] = _ID.sub(r"<\1>", block["text"]["text"])
+    return shown
+
+
+def _refusal(sentence: str, hint: str, suggestions: Sequence[str]) -> Message:
     close = ", ".join(code(name) for name in suggestions[:3])
     ask = f"Did you mean {close}?" if close else ""
     parts = [escape(sentence), ask, mark_commands(hint)]

@@ -1,0 +1,228 @@
+"""The audit trail only grows, and a changed byte in it shows."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from bot.store.audit import AuditEntry, chain_hash
+from bot.store.store import Store
+
+pytestmark = pytest.mark.anyio
+
+APPEND_ONLY = "the audit trail is append-only"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(f"sqlite:///{tmp_path}/bot.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def told(store: Store) -> Store:
+    """A trail of five lines with all kinds of content."""
+    async with store.transaction() as tx:
+        await tx.audit.append("bot.started")
+        await tx.audit.append(
+            "request.created",
+            actor="U0ANN",
+            team="T0TEAM",
+            channel="C0OPS",
+            registry="corp",
+            request_id=1,
+            rule="default",
+            plan_hash="ab" * 32,
+            detail={"reason": "zu groß 🐳 <!channel>", "items": [["a/b", "v1", None]], "n": 1.5},
+        )
+    async with store.transaction() as tx:
+        await tx.audit.append("tag.deleted", request_id=1, repository="a/b", tag="v1", digest="d")
+        await tx.audit.append("request.finished", request_id=1)
+        await tx.audit.append("request.created", request_id=2)
+    return store
+
+
+async def _entries(store: Store, **which: Any) -> list[AuditEntry]:
+    async with store.reading() as tx:
+        return await tx.audit.entries(**which)
+
+
+def _broken(entries: list[AuditEntry]) -> list[int]:
+    """The numbers of the lines whose hash, or link to the line before, is wrong."""
+    before = ""
+    wrong = []
+    for entry in entries:
+        if entry.previous_hash != before or chain_hash(asdict(entry)) != entry.hash:
+            wrong.append(entry.id)
+        before = entry.hash
+    return wrong
+
+
+async def test_a_line_says_everything_that_was_given(told: Store) -> None:
+    line = (await _entries(told))[1]
+    async with told.reading() as tx:
+        now = await tx.now()
+    assert now - 60 < line.at <= now + 0.001
+    assert {k: v for k, v in asdict(line).items() if k not in {"at", "hash", "previous_hash"}} == {
+        "id": 2,
+        "event": "request.created",
+        "actor": "U0ANN",
+        "team": "T0TEAM",
+        "channel": "C0OPS",
+        "registry": "corp",
+        "request_id": 1,
+        "repository": "",
+        "tag": "",
+        "digest": "",
+        "rule": "default",
+        "plan_hash": "ab" * 32,
+        "detail": {"reason": "zu groß 🐳 <!channel>", "items": [["a/b", "v1", None]], "n": 1.5},
+    }
+    assert (await _entries(told))[0].actor == "bot"
+
+
+async def test_lines_come_oldest_first_the_last_ones_or_those_of_a_request(told: Store) -> None:
+    assert [entry.id for entry in await _entries(told)] == [1, 2, 3, 4, 5]
+    assert [entry.id for entry in await _entries(told, limit=2)] == [4, 5]
+    assert [entry.id for entry in await _entries(told, request_id=1)] == [2, 3, 4]
+    assert await _entries(told, request_id=99) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET actor = 'U0EVE' WHERE id = 2",
+        "UPDATE audit SET hash = hash",
+        "DELETE FROM audit WHERE id = 2",
+        "DELETE FROM audit",
+        "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE id = 2",
+    ],
+)
+async def test_no_line_is_ever_changed_or_removed(told: Store, statement: str) -> None:
+    before = await _entries(told)
+
+    async def tamper() -> None:
+        async with told.transaction() as tx:
+            await tx.conn.execute(sa.text(statement))
+
+    with pytest.raises(IntegrityError, match=APPEND_ONLY):
+        await tamper()
+    assert await _entries(told) == before
+
+
+async def test_another_program_cannot_change_a_line_either(told: Store, tmp_path: Path) -> None:
+    raw = sqlite3.connect(tmp_path / "bot.db")
+    try:
+        for statement in ("UPDATE audit SET tag = 'v2'", "DELETE FROM audit"):
+            with pytest.raises(sqlite3.IntegrityError, match=APPEND_ONLY):
+                raw.execute(statement)
+    finally:
+        raw.close()
+
+
+async def test_every_line_is_chained_to_the_one_before(told: Store) -> None:
+    entries = await _entries(told)
+    assert entries[0].previous_hash == ""
+    assert all(len(entry.hash) == 64 for entry in entries)
+    assert len({entry.hash for entry in entries}) == 5
+    assert _broken(entries) == []
+
+
+async def test_the_chain_survives_a_restart(told: Store, tmp_path: Path) -> None:
+    again = await Store.open(f"sqlite:///{tmp_path}/bot.db")
+    try:
+        async with again.transaction() as tx:
+            await tx.audit.append("bot.started")
+        entries = await _entries(again)
+    finally:
+        await again.close()
+    assert len(entries) == 6
+    assert _broken(entries) == []
+
+
+async def test_a_line_rolled_back_leaves_no_gap_in_the_chain(told: Store) -> None:
+    async def fails() -> None:
+        async with told.transaction() as tx:
+            await tx.audit.append("tag.deleted")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fails()
+    async with told.transaction() as tx:
+        await tx.audit.append("tag.deleted")
+    assert _broken(await _entries(told)) == []
+
+
+async def test_the_chain_holds_with_two_replicas_writing_at_once(
+    store: Store, tmp_path: Path
+) -> None:
+    other = await Store.open(f"sqlite:///{tmp_path}/bot.db")
+
+    async def write(store: Store, number: int) -> None:
+        async with store.transaction() as tx:
+            await tx.audit.append("tag.deleted", detail={"n": number})
+
+    try:
+        await asyncio.gather(*(write(s, n) for n in range(25) for s in (store, other)))
+    finally:
+        await other.close()
+    entries = await _entries(store)
+    assert len(entries) == 50
+    assert _broken(entries) == []
+
+
+_TAMPERED = [
+    ("UPDATE audit SET actor = 'U0EVE' WHERE id = 2", [2]),
+    ("UPDATE audit SET at = at + 0.001 WHERE id = 3", [3]),
+    ("UPDATE audit SET request_id = 2 WHERE id = 3", [3]),
+    ("UPDATE audit SET detail = replace(detail, 'v1', 'v2') WHERE id = 2", [2]),
+    ("UPDATE audit SET previous_hash = '' WHERE id = 4", [4]),
+    ("UPDATE audit SET hash = replace(hash, substr(hash, 1, 1), 'x') WHERE id = 3", [3, 4]),
+    ("DELETE FROM audit WHERE id = 3", [4]),
+    ("DELETE FROM audit WHERE id = 1", [2]),
+    *(
+        (f"UPDATE audit SET {column} = {column} || ' ' WHERE id = 2", [2])
+        for column in (
+            "event",
+            "actor",
+            "team",
+            "channel",
+            "registry",
+            "repository",
+            "tag",
+            "digest",
+            "rule",
+            "plan_hash",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "wrong"), _TAMPERED, ids=[s for s, _ in _TAMPERED])
+async def test_a_changed_byte_breaks_the_chain(
+    told: Store, tmp_path: Path, statement: str, wrong: list[int]
+) -> None:
+    """Somebody copies the file, drops the triggers, and edits what happened."""
+    async with told.transaction() as tx:
+        await tx.audit.append("bot.stopped")
+    await told.close()
+    shutil.copyfile(tmp_path / "bot.db", tmp_path / "copy.db")
+    raw = sqlite3.connect(tmp_path / "copy.db")
+    raw.execute("DROP TRIGGER audit_no_update")
+    raw.execute("DROP TRIGGER audit_no_delete")
+    assert raw.execute(statement).rowcount == 1
+    raw.commit()
+    raw.close()
+    copy = await Store.open(f"sqlite:///{tmp_path}/copy.db")
+    try:
+        assert _broken(await _entries(copy)) == wrong
+    finally:
+        await copy.close()

@@ -1,0 +1,301 @@
+"""Letters leave in order, at least once, and keep no secret longer than they need it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot.store.outbox import ANSWER, POST, REQUEST, RESPONSE_URL_LIFE, THREAD, Letter
+from bot.store.schema import db_now, outbox
+from bot.store.store import Store
+
+pytestmark = pytest.mark.anyio
+
+LEASE = 0.2
+LONG = 60.0
+URL = "https://hooks.slack.com/commands/T0/1/secret"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(f"sqlite:///{tmp_path}/bot.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def other(tmp_path: Path, store: Store) -> AsyncIterator[Store]:
+    """A second replica on the same file."""
+    other = await Store.open(f"sqlite:///{tmp_path}/bot.db")
+    yield other
+    await other.close()
+
+
+async def _claim(store: Store, worker: str = "a", lease: float = LONG) -> Letter:
+    letter = await store.claim_letter(worker, lease)
+    assert letter is not None
+    return letter
+
+
+async def _nothing(store: Store) -> None:
+    assert await store.claim_letter("z", LONG) is None
+
+
+async def _sent(store: Store, letter: Letter, ts: str = "1.2") -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.sent(letter, ts)
+
+
+async def _rows(store: Store) -> list[sa.RowMapping]:
+    async with store.reading() as tx:
+        query = sa.select(outbox).order_by(outbox.c.id)
+        return list((await tx.conn.execute(query)).mappings().all())
+
+
+async def _urls(store: Store) -> list[str | None]:
+    return [row["response_url"] for row in await _rows(store)]
+
+
+async def _answers(store: Store, *texts: str, key: str = "") -> None:
+    async with store.transaction() as tx:
+        for text in texts:
+            await tx.outbox.answer({"text": text}, URL, key)
+
+
+async def test_every_kind_of_letter_brings_what_was_put_in(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.answer({"user": "U1"}, URL)
+        await tx.outbox.refresh(7)
+        await tx.outbox.thread(7, "denied", {"by": "U2"})
+        await tx.outbox.post({"channel": "C1"})
+    letters = [await _claim(store) for _ in range(4)]
+    assert [letter.kind for letter in letters] == [ANSWER, REQUEST, THREAD, POST]
+    assert [letter.payload for letter in letters] == [
+        {"user": "U1"},
+        {},
+        {"notice": "denied", "data": {"by": "U2"}},
+        {"channel": "C1"},
+    ]
+    assert [letter.request_id for letter in letters] == [None, 7, 7, None]
+    assert [letter.response_url for letter in letters] == [URL, None, None, None]
+    assert all(letter.attempts == 1 and 0 <= letter.age < 10 for letter in letters)
+    await _nothing(store)
+
+
+async def test_letters_of_one_key_leave_one_after_the_other(store: Store) -> None:
+    await _answers(store, "one", "two", "three", key="U1")
+    for text in ("one", "two", "three"):
+        letter = await _claim(store)
+        assert letter.payload["text"] == text
+        await _nothing(store)
+        await _sent(store, letter)
+    await _nothing(store)
+
+
+async def test_letters_of_different_keys_and_of_none_do_not_wait_for_each_other(
+    store: Store,
+) -> None:
+    await _answers(store, "one", key="U1")
+    await _answers(store, "two", key="U2")
+    await _answers(store, "three", "four")
+    taken = [(await _claim(store)).payload["text"] for _ in range(4)]
+    assert taken == ["one", "two", "three", "four"]
+
+
+async def test_a_thread_keeps_its_order_while_one_of_it_is_retried(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.thread(1, "approved", {})
+        await tx.outbox.thread(1, "finished", {})
+    first = await _claim(store)
+    async with store.transaction() as tx:
+        await tx.outbox.later(first, LEASE, "ratelimited")
+    await _nothing(store)
+    await asyncio.sleep(LEASE + 0.02)
+    again = await _claim(store)
+    assert (again.id, again.attempts) == (first.id, 2)
+    assert again.payload["notice"] == "approved"
+
+
+async def test_a_letter_that_failed_does_not_hold_up_those_behind_it(store: Store) -> None:
+    await _answers(store, "one", "two", key="U1")
+    first = await _claim(store)
+    async with store.transaction() as tx:
+        await tx.outbox.failed(first, "channel_not_found")
+    assert (await _claim(store)).payload["text"] == "two"
+    row = (await _rows(store))[0]
+    assert (row["state"], row["error"], row["response_url"]) == (
+        "failed",
+        "channel_not_found",
+        None,
+    )
+
+
+async def test_a_letter_is_taken_over_when_its_lease_has_run_out(
+    store: Store, other: Store
+) -> None:
+    await _answers(store, "one", key="U1")
+    first = await _claim(store, "a", LEASE)
+    await _nothing(other)
+    await asyncio.sleep(LEASE + 0.02)
+    second = await _claim(other, "b")
+    assert (second.id, second.attempts) == (first.id, 2)
+
+
+async def test_a_hundred_letters_are_each_handed_out_once(store: Store, other: Store) -> None:
+    await _answers(store, *(str(n) for n in range(100)))
+    claims = await asyncio.gather(
+        *(s.claim_letter(f"w{n}", LONG) for n in range(60) for s in (store, other))
+    )
+    letters = [letter for letter in claims if letter is not None]
+    assert sorted(int(letter.payload["text"]) for letter in letters) == list(range(100))
+
+
+async def test_two_replicas_at_once_keep_the_order_of_a_key(store: Store, other: Store) -> None:
+    await _answers(store, *(str(n) for n in range(20)), key="U1")
+    left: list[int] = []
+
+    async def deliver(store: Store, worker: str) -> None:
+        while len(left) < 20:
+            letter = await store.claim_letter(worker, LONG)
+            if letter is None:
+                await asyncio.sleep(0.001)
+                continue
+            left.append(int(letter.payload["text"]))
+            await _sent(store, letter)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(deliver(s, f"w{n}") for n in range(3) for s in (store, other)))
+    assert left == list(range(20))
+
+
+async def test_refreshes_of_a_request_coalesce_until_one_leaves(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.refresh(1)
+        await tx.outbox.refresh(1)
+        await tx.outbox.refresh(2)
+    async with store.transaction() as tx:
+        await tx.outbox.refresh(1)
+    assert [row["request_id"] for row in await _rows(store)] == [1, 2]
+
+
+async def test_a_change_while_the_message_is_being_written_is_written_too(store: Store) -> None:
+    """The letter on its way may have read the request before the change."""
+    async with store.transaction() as tx:
+        await tx.outbox.refresh(1)
+    on_its_way = await _claim(store)
+    async with store.transaction() as tx:
+        await tx.outbox.refresh(1)
+        await tx.outbox.refresh(1)
+    await _nothing(store)
+    await _sent(store, on_its_way)
+    follow = await _claim(store)
+    assert follow.id != on_its_way.id
+    await _sent(store, follow)
+    await _nothing(store)
+
+
+async def test_a_refresh_that_will_be_tried_again_takes_in_the_next(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.refresh(1)
+    first = await _claim(store)
+    async with store.transaction() as tx:
+        await tx.outbox.later(first, 0.0, "503")
+        await tx.outbox.refresh(1)
+    assert (await _claim(store)).id == first.id
+    assert len(await _rows(store)) == 1
+
+
+async def test_a_thread_letter_of_a_request_is_no_refresh_of_it(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.thread(1, "plan", {})
+        await tx.outbox.refresh(1)
+    assert {(await _claim(store)).kind, (await _claim(store)).kind} == {THREAD, REQUEST}
+
+
+async def test_a_refresh_waits_as_long_as_it_was_told_to(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.refresh(1, LEASE)
+    await _nothing(store)
+    async with store.reading() as tx:
+        wait = await tx.outbox.seconds_until_next()
+    assert wait is not None
+    assert 0 < wait <= LEASE
+    await asyncio.sleep(LEASE + 0.02)
+    assert (await _claim(store)).kind == REQUEST
+
+
+async def test_a_letter_rolled_back_was_never_written(store: Store) -> None:
+    async def fails() -> None:
+        async with store.transaction() as tx:
+            await tx.outbox.refresh(1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fails()
+    assert await _rows(store) == []
+    async with store.transaction() as tx:
+        await tx.outbox.refresh(1)
+    assert len(await _rows(store)) == 1, "nothing coalesces with what was never written"
+
+
+async def test_a_response_url_is_forgotten_when_its_letter_was_sent(store: Store) -> None:
+    await _answers(store, "one", "two")
+    letter = await _claim(store)
+    assert letter.response_url == URL
+    await _sent(store, letter, "17.5")
+    assert await _urls(store) == [None, URL]
+    row = (await _rows(store))[0]
+    assert (row["state"], row["sent_ts"]) == ("sent", "17.5")
+
+
+async def test_a_response_url_outlives_a_retry(store: Store) -> None:
+    await _answers(store, "one")
+    letter = await _claim(store)
+    async with store.transaction() as tx:
+        await tx.outbox.later(letter, 0.0, "503")
+    assert (await _claim(store)).response_url == URL
+
+
+async def test_a_response_url_is_forgotten_after_half_an_hour(store: Store) -> None:
+    assert 25 * 60 < RESPONSE_URL_LIFE < 30 * 60, "Slack honours it for 30 minutes"
+    await _answers(store, "old", "nearly", "new")
+    async with store.transaction() as tx:
+        for number, minutes in ((1, 30), (2, 28)):
+            await tx.conn.execute(
+                outbox.update()
+                .where(outbox.c.id == number)
+                .values(created_at=db_now() - minutes * 60)
+            )
+        await tx.outbox.forget_old_urls()
+    assert await _urls(store) == [None, URL, URL]
+    old = await _claim(store)
+    assert old.payload["text"] == "old", "it is still delivered, on another way"
+    assert 1795 < old.age < 1810
+
+
+async def test_what_waits_is_counted_with_the_age_of_the_oldest(store: Store) -> None:
+    async with store.reading() as tx:
+        assert await tx.outbox.pending() == (0, 0.0)
+        assert await tx.outbox.seconds_until_next() is None
+    await _answers(store, "one", "two", "three")
+    async with store.transaction() as tx:
+        await tx.conn.execute(
+            outbox.update().where(outbox.c.id == 2).values(created_at=db_now() - 100)
+        )
+    await _sent(store, await _claim(store))
+    async with store.reading() as tx:
+        count, age = await tx.outbox.pending()
+        assert await tx.outbox.seconds_until_next() == 0.0
+    assert count == 2
+    assert 99 < age < 110
+
+
+async def test_a_letter_wakes_the_one_who_delivers(store: Store) -> None:
+    store.spoke.clear()
+    await _answers(store, "one")
+    assert store.spoke.is_set()
+    store.spoke.clear()
+    await _claim(store)
+    assert not store.spoke.is_set()

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from bot.operations.context import Registry
 from bot.operations.errors import Refusal
 from bot.registry.errors import NotFound
-from bot.registry.manifest import Image, Index, InvalidManifest, RawManifest
+from bot.registry.manifest import Image, Index, InvalidManifest, Platform, RawManifest
 from bot.registry.reference import Repository
 from bot.rules.plan import Snapshot
 from bot.store.store import Store
@@ -166,6 +166,19 @@ class ImageReader:
             )
             for digest, values in {**known, **fresh}.items()
         }
+
+    async def platform(self, repository: str, raw: RawManifest) -> Platform | None:
+        """For which platform an image is; None for an index, or where nobody can tell."""
+        image = _parsed(raw)
+        if not isinstance(image, Image):
+            return None
+        found = await self.configs(repository, {raw.digest: image})
+        return _platform(found[raw.digest].platform) if raw.digest in found else None
+
+
+def _platform(text: str) -> Platform | None:
+    parts = text.split("/")
+    return Platform(parts[0], parts[1], "/".join(parts[2:])) if len(parts) > 1 else None
 
 
 def _parsed(raw: RawManifest) -> Image | Index | None:

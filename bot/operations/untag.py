@@ -179,13 +179,28 @@ class Untag:
             if item.placeholder:
                 await self._drop_stray(job, registry, item)
             return ItemState.MOVED, f"now on {current}"
-        placeholder = untag_placeholder(original, None, f"{request.name} {secrets.token_hex(16)}")
+        placeholder = await self._placeholder(registry, request, item, original)
         await self._attempt(job, request, item, placeholder.digest)
         if await self._digest_of(registry, item) != item.digest:
             return ItemState.MOVED, "pushed again a moment ago"
         await self._still_ours(job)
         await registry.client.put_manifest(item.repository, item.tag, placeholder)
         return await self._drop(job, registry, item, placeholder.digest, original)
+
+    async def _placeholder(
+        self, registry: Registry, request: Request, item: Item, original: RawManifest
+    ) -> RawManifest:
+        """What is pushed over the tag: whoever pulls in that moment still gets the image."""
+        plan = DeletionPlan.from_json(request.plan)
+        missing = {
+            child
+            for d in plan.digests
+            if (d.repository, d.digest) == (item.repository, item.digest)
+            for child in d.missing_children
+        }
+        unique = f"{request.name} {secrets.token_hex(16)}"
+        platform = await ImageReader(self._ctx.store, registry).platform(item.repository, original)
+        return untag_placeholder(original, platform, unique, missing=missing)
 
     async def _drop(
         self,

@@ -69,8 +69,8 @@ async def test_purging_an_index_frees_its_children_too(tmp_path, controlled) -> 
         await push_image(controlled.url, "keep", "1", layers=[b"stays"])
         before = controlled.blob_digests()
         children = [
-            await push_image(controlled.url, "a", None, layers=[b"amd"]),
-            await push_image(controlled.url, "a", None, layers=[b"arm"]),
+            await push_image(controlled.url, "a", "", layers=[b"amd"]),
+            await push_image(controlled.url, "a", "", layers=[b"arm"]),
         ]
         await push_index(controlled.url, "a", "multi", children)
         await rig.purge_now(await rig.done(await rig.delete("a:multi")))

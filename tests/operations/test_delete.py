@@ -99,8 +99,8 @@ async def test_undo_restores_the_same_bytes(rig: Rig, registry: RealRegistry) ->
 
 async def test_undo_restores_an_index_whose_children_went(rig: Rig, registry: RealRegistry) -> None:
     children = [
-        await push_image(registry.url, "a", None, layers=[b"amd"], platform=("linux", "amd64")),
-        await push_image(registry.url, "a", None, layers=[b"arm"], platform=("linux", "arm64")),
+        await push_image(registry.url, "a", "", layers=[b"amd"], platform=("linux", "amd64")),
+        await push_image(registry.url, "a", "", layers=[b"arm"], platform=("linux", "arm64")),
     ]
     index = await push_index(registry.url, "a", "multi", children)
     gone = await rig.done(await rig.delete("a:multi"))
@@ -252,7 +252,7 @@ async def test_a_registry_without_deletion_says_so_before_anybody_approves(tmp_p
 
 
 async def test_purge_takes_every_tag_and_the_children(rig: Rig, registry: RealRegistry) -> None:
-    child = await push_image(registry.url, "a", None, layers=[b"amd"])
+    child = await push_image(registry.url, "a", "", layers=[b"amd"])
     index = await push_index(registry.url, "a", "multi", [child])
     ended = await rig.done(await rig.purge_(f"a@{index.digest[:19]}"))
 
@@ -297,3 +297,20 @@ async def test_the_audit_tells_the_whole_story(rig: Rig, registry: RealRegistry)
         "tag.deleted",
         "request.finished",
     ]
+
+
+async def test_a_broken_index_can_still_be_untagged(rig: Rig, registry: RealRegistry) -> None:
+    lost = await push_image(registry.url, "a", "", layers=[b"amd"])
+    kept = await push_image(registry.url, "a", "", layers=[b"arm"], platform=("linux", "arm64"))
+    await push_index(registry.url, "a", "multi", [lost, kept])
+    await rig.registry.client.delete_manifest("a", lost.digest)
+
+    request = await rig.delete("a:multi")
+    plan = DeletionPlan.from_json(request.plan)
+    assert plan.digests[0].missing_children == (lost.digest,)
+    assert "broken already" in " ".join(plan.warnings)
+
+    ended = await rig.done(request)
+
+    assert ended.state is State.DONE, ended.items
+    assert await rig.registry.client.tags("a") == []

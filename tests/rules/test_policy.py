@@ -13,6 +13,7 @@ from bot.rules.policy import (
     Actor,
     Approval,
     Channel,
+    Defaults,
     Group,
     Policy,
     Protection,
@@ -603,6 +604,16 @@ def test_the_fingerprint_changes_with_what_decides(changes: dict[str, object]) -
 def test_the_fingerprint_stays_with_what_does_not(changes: dict[str, object]) -> None:
     changed = dataclasses.replace(BASE, **changes)  # type: ignore[arg-type]
     assert changed.fingerprint == BASE.fingerprint
+
+
+def test_a_bare_rule_has_the_defaults_that_people_read_about() -> None:
+    bare, defaults = Rule("x", frozenset()), Defaults()
+    for field in dataclasses.fields(Defaults):
+        assert getattr(bare, field.name) == getattr(defaults, field.name)
+    assert (defaults.require_reason, defaults.allow_self_approval) == (False, False)
+    assert (defaults.expires_after, defaults.execute_within) == (30 * 60, 15 * 60)
+    assert defaults.undo_window == 24 * 3600
+    assert bare.approval is Approval.REQUIRED
 
 
 def test_every_field_of_a_rule_is_known_to_decide_or_not() -> None:

@@ -119,14 +119,14 @@ def _repeated(
     if not isinstance(items, list):
         return ()
     return tuple(
-        _entry(model, item, f"{name}[{_label(item, number)}]", findings)
+        _entry(model, item, f"{name}[{_label(model, item, number)}]", findings)
         for number, item in enumerate(items, 1)
         if isinstance(item, dict)
     )
 
 
-def _label(values: Mapping[str, Any], number: int) -> str:
-    for key in ("name", "id"):
+def _label(model: type[file.Table], values: Mapping[str, Any], number: int) -> str:
+    for key in model.model_fields.keys() & {"name", "id"}:
         if isinstance(values.get(key), str) and re.fullmatch(r"[^\[\]\n]{1,80}", values[key]):
             return str(values[key])
     return f"#{number}"
@@ -220,8 +220,10 @@ def _unknown(name: str, key: str, known: list[str], findings: Findings) -> None:
         )
     else:
         homes = [f"[{t}]" for t, m in file.SINGLE.items() if name in m.model_fields]
-        homes += [f"[[{t}]]" for t, m in file.REPEATED.items() if name in m.model_fields]
-        homes += [f"{t} = …" for t, m in _NESTED.items() if name in m.model_fields]
+        if name == key:
+            # At the top of the file: most likely the line above it, with the table, is missing.
+            homes += [f"[[{t}]]" for t, m in file.REPEATED.items() if name in m.model_fields]
+            homes += ["[registries.gc]"] if name in file.GcTable.model_fields else []
         fix = suggestion(name, known)
         if homes and not fix.startswith("Did"):
             fix = f"It belongs to {' or '.join(homes[:3])}."

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -87,13 +86,9 @@ async def test_sigterm_finishes_what_runs_and_ends(team: Team) -> None:
     hold = team.slack.faults.hold("chat.update")
     await team.clicks(BOB, request, "Approve")
     await team.told(BOB, "it starts now")
-    assert team.process is not None
-    team.process.send_signal(signal.SIGTERM)
+    ending = asyncio.ensure_future(team.terminate())
     hold.release()
-    async with asyncio.timeout(15):
-        while team.process.poll() is None:
-            await asyncio.sleep(0.02)
-    assert team.process.returncode == 0
+    assert await ending == 0
     await team.spawn()
     await team.shows(request, "done")
     assert await team.tags("team/api") == []
@@ -112,7 +107,8 @@ async def test_a_store_that_does_not_answer_is_said_within_three_seconds(team: T
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        assert locker.stdin and locker.stdout
+        assert locker.stdin is not None
+        assert locker.stdout is not None
         locker.stdout.readline()
         try:
             delivery = await team.slack.command(ANN, OPS, "help")
@@ -129,7 +125,7 @@ async def test_nothing_secret_is_in_log_or_database(team: Team) -> None:
     await push_image(team.registry.url, "team/api", "1")
     await team.spawn()
     await team.asks(ANN, "tags team/api")
-    team.kill(signal.SIGTERM)
+    assert await team.terminate() == 0
     held = (team.directory / "bot.log").read_bytes() + b"".join(
         path.read_bytes() for path in team.directory.glob("bot.db*")
     )

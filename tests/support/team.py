@@ -177,13 +177,25 @@ class Team:
                     raise RuntimeError((self.directory / "bot.log").read_text()[-4000:])
                 await asyncio.sleep(0.02)
 
-    def kill(self, how: int = signal.SIGKILL) -> None:
-        """End the process that was spawned, if it lives."""
+    def kill(self) -> None:
+        """End the process that was spawned with SIGKILL, if it lives."""
         if self.process is not None:
             if self.process.poll() is None:
-                self.process.send_signal(how)
+                self.process.kill()
             self.process.wait(20)
             self.process = None
+
+    async def terminate(self) -> int:
+        """Ask the process to end, as a supervisor does; its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(15):
+            # The workspace lives in this event loop: waiting must not block it.
+            while self.process.poll() is None:
+                await asyncio.sleep(0.02)
+        code = self.process.returncode
+        self.process = None
+        return code
 
     async def says(self, user: str, text: str, channel: str = OPS) -> Any:
         """Type `/registry TEXT` and wait for Slack to have its acknowledgement."""

@@ -19,6 +19,7 @@ from bot.store.outbox import ANSWER, POST, REQUEST, RESPONSE_URL_LIFE, THREAD, L
 log = structlog.get_logger()
 
 _IDLE = 1.0
+_AT_ONCE = 8  # letters under way; those with the same key still go one after the other
 _LONGEST_WAIT = 60.0
 _GIVE_UP_ANSWER = 1800.0  # an answer that is half an hour late helps nobody
 _GIVE_UP = 2 * 86400.0
@@ -68,24 +69,38 @@ class Notifier:
             timeout=aiohttp.ClientTimeout(total=15), trust_env=True
         ) as session:
             self._session = session
-            while True:
-                self._ctx.store.spoke.clear()
-                letter = None
-                try:
+            await self._loop()
+
+    async def _loop(self) -> None:
+        """Hand letters to tasks, a few at a time: one slow call must not hold up every answer."""
+        sending: set[asyncio.Task[None]] = set()
+        while True:
+            self._ctx.store.spoke.clear()
+            letter = None
+            try:
+                if len(sending) < _AT_ONCE:
                     letter = await self._ctx.store.claim_letter(
                         self._worker, self._ctx.timing.letter
                     )
-                    if letter is not None:
-                        await self._deliver(letter)
-                except asyncio.CancelledError:
-                    raise
-                except Exception:
-                    log.exception("delivery failed")
-                    await asyncio.sleep(_IDLE)
-                if letter is None:
-                    if self._stopping.is_set():
-                        return
-                    await self._wait()
+            except Exception:
+                log.exception("the outbox cannot be read")
+                await asyncio.sleep(_IDLE)
+            if letter is not None:
+                task = asyncio.create_task(self._send(letter))
+                sending.add(task)
+                task.add_done_callback(sending.discard)
+                task.add_done_callback(lambda _: self._ctx.store.spoke.set())
+            elif self._stopping.is_set() and not sending:
+                return
+            else:
+                await self._wait()
+
+    async def _send(self, letter: Letter) -> None:
+        try:
+            await self._deliver(letter)
+        except Exception:
+            # Its lease runs out, and it is tried again.
+            log.exception("delivery failed", letter=letter.id, kind=letter.kind)
 
     async def _wait(self) -> None:
         delay = _IDLE

@@ -155,6 +155,11 @@ def test_of_what_cannot_be_read_nothing_is_counted() -> None:
     assert SHOP.blobs([digest("nobody knows it")]) == {}
 
 
+def test_a_manifest_of_unknown_length_counts_as_nothing_itself() -> None:
+    bare = dataclasses.replace(SHOP, sizes={})
+    assert bare.blobs([digest("multi")]) == {digest("multi"): 0}
+
+
 def test_foreign_layers_are_not_stored_here() -> None:
     config = Descriptor("application/vnd.oci.image.config.v1+json", digest("c"), CONFIG)
     foreign = Descriptor(
@@ -491,6 +496,18 @@ def test_the_fingerprint_does_not_know_the_order_of_digests_or_tags() -> None:
     plan = plan_untag("corp", [(SHOP, ["v2", "v10", "v1"])])
     turned = [dataclasses.replace(d, tags=d.tags[::-1]) for d in plan.digests[::-1]]
     assert dataclasses.replace(plan, digests=tuple(turned)).fingerprint == plan.fingerprint
+    assert pinned(kept_tags=("a", "b")) == pinned(kept_tags=("b", "a"))
+
+
+def test_two_plans_of_the_same_are_equal_whatever_the_hashing_of_sets() -> None:
+    names = "abcdefgh"
+    above = [index(f"top {name}", "all") for name in names]
+    everything = index("all", *names)
+    shop = snapshot({"all": "all"}, everything, *above, *map(image, names[:4]), missing="e f g h")
+    found = only(plan_untag("corp", [(shop, ["all"])]))
+    assert found.children == tuple(sorted(map(digest, names[:4])))
+    assert found.missing_children == tuple(sorted(map(digest, names[4:])))
+    assert found.parents == tuple(Parent(d, ()) for d in sorted(top.digest for top in above))
 
 
 # Stored

@@ -181,3 +181,16 @@ async def test_every_read_answers(team: Team) -> None:
         await team.slack.click(ANN, table, "Share")
         shared = await team.slack.wait_for_message(OPS, lambda m: "Shared by" in m.all_text)
         assert "1.4.0" in shared.all_text
+
+
+async def test_one_slow_call_to_slack_holds_nobody_up(team: Team) -> None:
+    await push_image(team.registry.url, "team/api", "1")
+    async with team.bot():
+        request = await team.request(ANN, "delete team/api:1")
+        hold = team.slack.faults.hold("chat.update")
+        await team.clicks(BOB, request, "Approve")
+        assert CAT in (await team.asks(CAT, "whoami")).all_text
+        assert "R1 is" in team.now(request).text
+        assert "done" not in team.now(request).all_text
+        hold.release()
+        await team.shows(request, "done")

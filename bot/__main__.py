@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bot
 from bot import checking, service
-from bot.settings import Settings, SettingsError, load
+from bot.settings import SettingsError, load
 from bot.store.store import StoreUnusable
 from bot.telemetry import configure_logging
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if problem.fix:
                 print(f"    {problem.fix}", file=sys.stderr)  # noqa: T201
         return 2
-    configure_logging(secrets=_secrets(settings))
+    configure_logging(secrets=[secret.get_secret_value() for secret in settings.secrets])
     for warning in settings.warnings:
         print(f"registry-bot: warning: {warning}", file=sys.stderr)  # noqa: T201
     try:
@@ -54,19 +54,6 @@ def _parser() -> argparse.ArgumentParser:
             "--config", type=Path, help="registry-bot.toml; default: $REGISTRY_BOT_CONFIG"
         )
     return parser
-
-
-def _secrets(settings: Settings) -> list[str]:
-    slack = settings.slack
-    held = [slack.bot_token, slack.app_token, slack.signing_secret]
-    found = [secret.get_secret_value() for secret in held if secret is not None]
-    accounts = [r.credentials for r in settings.registries if r.credentials is not None]
-    return found + [_plain(account.password) for account in accounts]
-
-
-def _plain(password: object) -> str:
-    reveal = getattr(password, "get_secret_value", None)
-    return str(reveal()) if reveal else str(password)
 
 
 if __name__ == "__main__":

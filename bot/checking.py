@@ -9,6 +9,7 @@ from bot.operations.proof import FALLBACK
 from bot.registry.client import DeleteSupport
 from bot.registry.errors import RegistryError
 from bot.settings import Settings
+from bot.settings.policy import unmatched_patterns
 from bot.store.store import Store, StoreUnusable
 
 
@@ -24,11 +25,15 @@ class Finding:
 async def check(settings: Settings) -> int:
     """Print a table of findings; 1 if one of them is a problem."""
     findings = [await _store(settings), await _slack(settings)]
+    known: list[str] = []
     for registry in service.registries(settings).values():
-        findings += await _registry(registry)
+        findings += await _registry(registry, known)
+    findings += [
+        Finding("policy", True, text) for text in unmatched_patterns(settings.policy, known)
+    ]
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
-        mark = "ok     " if finding.ok else "PROBLEM"
+        mark = ("note   " if finding.what == "policy" else "ok     ") if finding.ok else "PROBLEM"
         print(f"{mark}  {finding.what.ljust(width)}  {finding.text}")  # noqa: T201
     return 0 if all(finding.ok for finding in findings) else 1
 
@@ -50,12 +55,13 @@ async def _slack(settings: Settings) -> Finding:
     return Finding("slack", True, f"workspace {who.get('team')}, {settings.slack.mode} mode")
 
 
-async def _registry(registry: Registry) -> list[Finding]:
+async def _registry(registry: Registry, known: list[str]) -> list[Finding]:
     name = f"registry {registry.name}"
     findings = []
     try:
         await registry.client.ping()
         repositories = await registry.client.repositories()
+        known += repositories
         findings.append(Finding(name, True, f"answers, {len(repositories)} repositories"))
         probe = registry.probe_repository or (repositories[0] if repositories else FALLBACK)
         support = await registry.client.probe_delete(probe)

@@ -60,7 +60,11 @@ def _registry(settings: Settings, one: RegistrySettings) -> Registry:
     writers = [client(url) for url in urls]
     if not one.write_urls or one.url in one.write_urls:
         writers.insert(0, main)
-    collector = CommandExecutor(one.gc, settings.state_dir, one.name) if one.gc else None
+    collector = (
+        CommandExecutor(one.gc, settings.state_dir, one.name, environ=settings.environ)
+        if one.gc
+        else None
+    )
     return Registry(one.name, main, tuple(writers), one.probe_repository, collector, one.gc_note)
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import time
 from collections.abc import Collection as Several
+from collections.abc import Mapping
 from pathlib import Path
 
 from bot.gc import process, storage
@@ -46,6 +47,7 @@ class CommandExecutor:
     `state_dir` holds the lock, the outputs and the process ids; a successor needs the same one, on
     the same host. `name` is the registry's. Neither the object nor the process needs to live as
     long as a collection: any other executor with the same `state_dir` and `name` finds it.
+    `environ` is what commands find in their environment; by default ours without Slack's secrets.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class CommandExecutor:
         name: str,
         *,
         switch_timeout: float = SWITCH_TIMEOUT,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.settings = settings
         self.name = _safe(name)
         self._state_dir = state_dir
         self._switch_timeout = switch_timeout
+        self._environ = process.environment(environ)
         self._lock = process.LockFile(state_dir / f"{self.name}.lock")
 
     def refusal(self) -> str | None:
@@ -223,7 +227,9 @@ class CommandExecutor:
                 f"No `{field}` command is set.", f"Add `{field}` to the registry's gc settings."
             )
         output = self._prepared() / f"{self.name}.{field}.log"
-        code = await process.run(quoted(words), output=output, timeout=self._switch_timeout)
+        code = await process.run(
+            quoted(words), output=output, timeout=self._switch_timeout, environ=self._environ
+        )
         if code:
             raise CommandFailed(
                 f"`{field}` failed: `{words[0]}` {_how(code)}.{process.told(output)}",
@@ -233,7 +239,9 @@ class CommandExecutor:
     async def _ask_running(self) -> bool:
         words = self.settings.running
         output = self._prepared() / f"{self.name}.running.log"
-        code = await process.run(quoted(words), output=output, timeout=RUNNING_TIMEOUT)
+        code = await process.run(
+            quoted(words), output=output, timeout=RUNNING_TIMEOUT, environ=self._environ
+        )
         # 125 to 127 are docker's and the shell's own failures, 255 is ssh's.
         if not 0 <= code < 125:
             raise CommandFailed(
@@ -251,7 +259,7 @@ class CommandExecutor:
         try:
             with output.stdout.open("wb") as stdout, output.stderr.open("wb") as stderr:
                 # Version 3 would try to export traces over the network.
-                quiet = {"OTEL_TRACES_EXPORTER": "none"}
+                quiet = {**self._environ, "OTEL_TRACES_EXPORTER": "none"}
                 child = process.spawn(argv, stdout=stdout, stderr=stderr, lock=lock, environ=quiet)
         finally:
             os.close(lock)  # from here on the collection alone holds it

@@ -89,8 +89,9 @@ def spawn(
     """Start a command in a session of its own, so that no signal meant for us reaches it.
 
     Its output goes to files, never to pipes: a pipe would kill it by SIGPIPE when we die, and
-    keep us waiting when it leaves a daemon behind. Only `lock` is inherited. Raises CommandFailed
-    if it cannot be started.
+    keep us waiting when it leaves a daemon behind. Only `lock` is inherited. `environ` is all that
+    it finds in its environment; by default ours without Slack's secrets. Raises CommandFailed if it
+    cannot be started.
     """
     reap()
     try:
@@ -101,7 +102,7 @@ def spawn(
             stderr=stderr,
             start_new_session=True,
             pass_fds=() if lock is None else (lock,),
-            env={**_environment(), **(environ or {})},
+            env=environment(environ),
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -112,7 +113,13 @@ def spawn(
         ) from error
 
 
-async def run(argv: Sequence[str], *, output: Path, timeout: float) -> int:
+async def run(
+    argv: Sequence[str],
+    *,
+    output: Path,
+    timeout: float,
+    environ: Mapping[str, str] | None = None,
+) -> int:
     """Run a short command to its end and return its exit code, negative for a signal.
 
     `output` receives what it prints; a daemon that it leaves behind may go on writing there. Raises
@@ -121,7 +128,7 @@ async def run(argv: Sequence[str], *, output: Path, timeout: float) -> int:
     coroutine is cancelled the command goes on: half a restart is worse than a whole one.
     """
     with _opened(output) as file:
-        process = spawn(argv, stdout=file, stderr=file)
+        process = spawn(argv, stdout=file, stderr=file, environ=environ)
     try:
         code = await ended(process, timeout)
         if code is None:
@@ -222,7 +229,10 @@ def _open_files(process: Path) -> list[os.stat_result]:
     return statuses
 
 
-def _environment() -> dict[str, str]:
+def environment(given: Mapping[str, str] | None) -> dict[str, str]:
+    """What commands find in their environment: `given`, or ours without Slack's secrets."""
+    if given is not None:
+        return dict(given)
     # A collector needs no key to the chat.
     return {key: value for key, value in os.environ.items() if not key.startswith("SLACK_")}
 

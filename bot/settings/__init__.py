@@ -7,7 +7,7 @@ import importlib.util
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from bot.rules.policy import Defaults, Policy
 from bot.settings import values
+from bot.settings.environment import read_environment
 from bot.settings.extras import check_extras
 from bot.settings.policy import build_policy, unmatched_patterns
 from bot.settings.problems import Findings, Problem, SettingsError
@@ -61,7 +62,11 @@ class SlackSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the program is told. `secrets` is for the log, to leave them out."""
+    """Everything the program is told.
+
+    `secrets` is for the log, to leave them out; `environ` for commands of the operator's, with
+    every variable left out that holds a secret.
+    """
 
     slack: SlackSettings
     store_url: str
@@ -73,6 +78,7 @@ class Settings:
     warnings: tuple[str, ...]
     state_dir: Path
     secrets: tuple[SecretStr, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def registry(self, name: str) -> RegistrySettings | None:
         """The registry with this name."""
@@ -92,11 +98,12 @@ def load(config_path: Path | None, environ: Mapping[str, str]) -> Settings:
     ------
     SettingsError : with every problem, each naming its key and the fix.
     """
-    path = _path(config_path, environ)
+    own = read_environment(environ)
+    path = _path(config_path, own.registry_bot_config)
     findings = Findings()
     document = read(_parse(path), findings)
     secrets = Secrets(environ, findings)
-    slack = _slack(document, secrets, environ, findings)
+    slack = _slack(document, secrets, own.slack_api_url, findings)
     store_url = _store(document, secrets, findings)
     directory = path.absolute().parent
     around = Surroundings(directory, environ, secrets, findings)
@@ -116,13 +123,23 @@ def load(config_path: Path | None, environ: Mapping[str, str]) -> Settings:
         warnings=findings.warnings,
         state_dir=_state_dir(store_url),
         secrets=tuple(SecretStr(value) for value in secrets.values),
+        environ=_harmless(environ, secrets),
     )
 
 
-def _path(given: Path | None, environ: Mapping[str, str]) -> Path:
+def _harmless(environ: Mapping[str, str], secrets: Secrets) -> Mapping[str, str]:
+    """The environment for commands of the operator's: nothing that is or holds a secret."""
+    held = [value for value in secrets.values if len(value) > 3]
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith("SLACK_") and not any(secret in value for secret in held)
+    }
+
+
+def _path(given: Path | None, named: str | None) -> Path:
     if given is not None:
         return given
-    named = environ.get(CONFIG_VARIABLE)
     if named is None:
         if Path(_DEFAULT_FILE).is_file():
             return Path(_DEFAULT_FILE)
@@ -158,9 +175,7 @@ def _parse(path: Path) -> dict[str, Any]:
     raise SettingsError((Problem(str(path), text, fix),))
 
 
-def _slack(
-    document: Document, secrets: Secrets, environ: Mapping[str, str], findings: Findings
-) -> SlackSettings:
+def _slack(document: Document, secrets: Secrets, api_url: str, findings: Findings) -> SlackSettings:
     table = document.slack.table
     bot = secrets.token(
         "SLACK_BOT_TOKEN",
@@ -191,7 +206,7 @@ def _slack(
         bot_token=bot,
         app_token=app,
         signing_secret=signing,
-        api_url=_api_url(environ.get("SLACK_API_URL", ""), findings),
+        api_url=_api_url(api_url, findings),
     )
 
 

@@ -195,10 +195,10 @@ def _check_approval(
             'approval = "confirm".',
         )
         return
-    named = [*rule.requesters, *(name for step in rule.steps for name in step.approvers)]
+    asking = [name for name in rule.requesters if name != ANYONE]
+    deciding = [name for step in rule.steps for name in step.approvers]
     unclear = any(
-        name != ANYONE and (name not in document.groups or document.groups[name].broken)
-        for name in named
+        name not in document.groups or document.groups[name].broken for name in asking + deciding
     )
     if not unclear and "requesters" not in entry.broken:
         check_quorum(rule, entry.key, groups, findings)

@@ -14,7 +14,15 @@ from bot.operations.context import Context
 from bot.slack.views import notices
 from bot.slack.views.blocks import Message, without_new_blocks
 from bot.slack.views.request import request as request_message
-from bot.store.outbox import ANSWER, POST, REQUEST, RESPONSE_URL_LIFE, THREAD, Letter
+from bot.store.outbox import (
+    ANSWER,
+    POST,
+    REQUEST,
+    RESPONSE_URL_LIFE,
+    RETIRE,
+    THREAD,
+    Letter,
+)
 
 log = structlog.get_logger()
 
@@ -117,6 +125,7 @@ class Notifier:
             REQUEST: self._request,
             THREAD: self._thread,
             POST: self._post,
+            RETIRE: self._retire,
         }[letter.kind]
         try:
             ts = await deliver(letter)
@@ -268,6 +277,12 @@ class Notifier:
             **_SILENT,
         )
         return str(answer["ts"])
+
+    async def _retire(self, letter: Letter) -> str:
+        name, ts = f"R{letter.request_id}", str(letter.payload["ts"])
+        shown = notices.said(f"This is a second copy of {name}; the other one is kept up to date.")
+        await self._client.chat_update(channel=letter.payload["channel"], ts=ts, **shown)
+        return ts
 
     async def _with_fallback(self, call: Any, shown: Message, **where: Any) -> Any:
         """Send; where Slack does not take the blocks, send the same in older blocks, then text."""

@@ -269,11 +269,14 @@ class VerbRunner:
                 f"`/registry show {request.name}` in its own channel shows it.",
             )
         stamp = str(body.get("message_ts", ""))
-        if not request.message_ts and stamp and not body.get("ephemeral"):
-            # The bot died between posting the message and writing down where it is; the click
-            # says where. (After a crash there can be two messages. Both carry the same token,
-            # which nobody can guess, so a click on either counts.)
+        if stamp and stamp != request.message_ts and not body.get("ephemeral"):
+            # The bot died between posting the message and writing down where it is, and perhaps
+            # another process has posted it again. Both copies carry the same token, which nobody
+            # can guess, so a click on either counts; the one that people use becomes the one.
             await tx.requests.change(request.id, message_ts=stamp)
+            await tx.outbox.refresh(request.id)
+            if request.message_ts:
+                await tx.outbox.retire(request.id, request.channel, request.message_ts)
             return await tx.requests.get(request.id)
         return request
 

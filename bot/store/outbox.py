@@ -13,6 +13,7 @@ ANSWER = "answer"
 REQUEST = "request"
 THREAD = "thread"
 POST = "post"
+RETIRE = "retire"
 
 RESPONSE_URL_LIFE = 29 * 60.0
 """Seconds for which a response_url is used: Slack gives it 30 minutes."""
@@ -59,6 +60,11 @@ class Outbox:
         """Say something in the thread of a request's message."""
         payload = {"notice": notice, "data": dict(data)}
         await self._add(THREAD, f"{_key(request_id)}:thread", request_id, payload, None)
+
+    async def retire(self, request_id: int, channel: str, ts: str) -> None:
+        """Disarm a second copy of a request's message."""
+        payload = {"channel": channel, "ts": ts}
+        await self._add(RETIRE, "", request_id, payload, None)
 
     async def post(self, payload: Mapping[str, Any]) -> None:
         """Say something in a channel, to everybody there."""

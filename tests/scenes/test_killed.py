@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.images import Pushed, pull, push_image
 from tests.support.proxy import Proxy
-from tests.support.team import ANN, BOB, Team
+from tests.support.team import ANN, BOB, OPS, Team
 
 pytestmark = pytest.mark.anyio
 
@@ -128,3 +128,18 @@ async def _push(
         except Exception:
             refused[0] += 1
             await asyncio.sleep(0.02)
+
+
+async def test_a_message_that_was_posted_twice(team: Team) -> None:
+    """The bot dies between posting and noting it; the copy that people use becomes the one."""
+    await push_image(team.registry.url, "team/api", "1")
+    await team.spawn()
+    team.slack.faults.fail("chat.postMessage", status=0, after=True)
+    first = await team.request(ANN, "delete team/api:1")
+    second = await team.slack.wait_for_message(
+        OPS, lambda m: m.ts != first.ts and "Approve" in m.buttons
+    )
+    await team.clicks(BOB, first, "Approve")
+    await team.shows(first, "done")
+    retired = await team.shows(second, "second copy")
+    assert retired.buttons == []

@@ -133,7 +133,7 @@ class Team:
     @contextlib.asynccontextmanager
     async def bot(self, extra: str = "", timing: Timing = FAST) -> AsyncIterator[Service]:
         """The bot inside this process."""
-        settings = load(self.write_settings(extra), self.environ)
+        settings = load(self.write_settings(extra), {**os.environ, **self.environ})
         stop, ready = asyncio.Event(), asyncio.Event()
         service = Service(settings, timing)
 
@@ -240,7 +240,12 @@ class Team:
         try:
             await self.slack.wait_for(there, timeout=timeout)
         except TimeoutError:
-            raise AssertionError(f"{words} not in:\n{self.now(message).all_text}") from None
+            log = self.directory / "bot.log"
+            heard = [m.text for user in (ANN, BOB, CAT) for m in self.slack.ephemerals(user)]
+            raise AssertionError(
+                f"{words} not in:\n{self.now(message).all_text}\nheard: {heard}\n"
+                f"log: {log.read_text()[-3000:] if log.exists() else ''}"
+            ) from None
         return self.now(message)
 
     async def told(self, user: str, *words: str, timeout: float = 20) -> Any:

@@ -1,10 +1,10 @@
 """The few blocks that messages are made of, each cut to what Slack accepts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.slack.limits import cut
+from bot.slack.limits import code, cut, escape, plain
 
 Block = dict[str, Any]
 Message = dict[str, Any]
@@ -13,7 +13,16 @@ _SECTION = 2900
 _CONTEXT = 1900
 _TEXT = 3900
 _MAX_BLOCKS = 48
+_CELL = 260
 TABLE_ROWS = 99
+TABLE_CHARACTERS = 10_000
+
+ROOM = 6000
+"""Characters for the long part of a message.
+
+Slack refuses a message whose blocks hold more than about 12,000 characters together
+(`msg_blocks_too_long`), however short each of them is.
+"""
 
 
 def message(text: str, blocks: Sequence[Block] = ()) -> Message:
@@ -24,12 +33,65 @@ def message(text: str, blocks: Sequence[Block] = ()) -> Message:
 
 def section(text: str) -> Block:
     """A paragraph of mrkdwn; whatever came from outside must be escaped already."""
-    return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text, _SECTION)}}
+    return {"type": "section", "text": _mrkdwn(text, _SECTION)}
+
+
+def paragraphs(lines: Iterable[str]) -> list[Block]:
+    """Lines as few sections; none is torn apart between two of them."""
+    packed: list[str] = []
+    for line in lines:
+        if packed and len(packed[-1]) + len(line) < _SECTION:
+            packed[-1] += f"\n{line}"
+        else:
+            packed.append(line)
+    return [section(text) for text in packed]
+
+
+def fitting(lines: Sequence[str], room: int = ROOM, *, between: int = 1) -> int:
+    """How many of these lines fit into `room` characters, with `between` after each."""
+    used = 0
+    for count, line in enumerate(lines):
+        used += min(len(line), _SECTION) + between
+        if used > room:
+            return count
+    return len(lines)
+
+
+def listed(names: Sequence[str], room: int = ROOM) -> str:
+    """Names after each other, as many as there is room for; how many are left is said."""
+    count = max(1, fitting(names, room, between=2)) if names else 0
+    rest = len(names) - count
+    return ", ".join(names[:count]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def words(text: str, limit: int = 500) -> str:
+    """Free text from outside for mrkdwn: one line, so that it cannot pass for lines of ours."""
+    return escape(plain(" ".join(text.replace("`", "'").split()), limit))
+
+
+def mark_commands(text: str) -> str:
+    """Escape a sentence of the bot's, and keep what it set in backticks as code."""
+    pieces = text.split("`")
+    return "".join(
+        code(piece, 1000) if n % 2 and n < len(pieces) - 1 else escape(piece)
+        for n, piece in enumerate(pieces)
+        if piece
+    )
+
+
+def stop(sentence: str) -> str:
+    """A sentence with a full stop, also where it brought its own."""
+    return sentence if sentence.endswith((".", "!", "?", "…")) else f"{sentence}."
+
+
+def _mrkdwn(text: str, limit: int) -> Block:
+    # Verbatim: otherwise Slack makes links and mentions of plain words such as #general.
+    return {"type": "mrkdwn", "text": cut(text, limit), "verbatim": True}
 
 
 def context(*texts: str) -> Block:
     """Small grey print."""
-    elements = [{"type": "mrkdwn", "text": cut(t, _CONTEXT)} for t in texts[:10] if t]
+    elements = [_mrkdwn(text, _CONTEXT) for text in texts[:10] if text]
     return {"type": "context", "elements": elements}
 
 
@@ -79,17 +141,30 @@ def actions(*buttons: Block) -> Block:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Block:
     """A table; cells are raw text, so nothing in them is ever markup.
 
+    It holds the first :func:`rows_that_fit` rows; whoever shows it says so.
+
     Parameters
     ----------
     right : the columns that are aligned to the right.
     """
-    cells = [[_cell(text) for text in row] for row in [head, *rows[:TABLE_ROWS]]]
+    shown = rows[: rows_that_fit(head, rows)]
+    cells = [[{"type": "raw_text", "text": _cell(text)} for text in row] for row in [head, *shown]]
     settings = [{"align": "right"} if n in right else {} for n in range(len(head))]
     return {"type": "table", "rows": cells, "column_settings": settings}
 
 
-def _cell(text: str) -> Block:
-    return {"type": "raw_text", "text": cut(text, 200) or "–"}
+def rows_that_fit(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How many of the rows a table can show: 99, and 10,000 characters with the head."""
+    used = sum(len(_cell(text)) for text in head)
+    for count, row in enumerate(rows[:TABLE_ROWS]):
+        used += sum(len(_cell(text)) for text in row)
+        if used > TABLE_CHARACTERS:
+            return count
+    return min(len(rows), TABLE_ROWS)
+
+
+def _cell(text: str) -> str:
+    return plain(" ".join(plain(text, 2 * _CELL).split()), _CELL) or "–"
 
 
 def without_new_blocks(shown: Mapping[str, Any]) -> Message:
@@ -101,20 +176,22 @@ def without_new_blocks(shown: Mapping[str, Any]) -> Message:
             blocks += [section(f"```{part}```") for part in _as_text(rows)]
         else:
             blocks.append(block)
-    return {"text": shown["text"], "blocks": blocks[:_MAX_BLOCKS]}
+    return {"text": shown["text"], "blocks": blocks}
+
+
+_PADDED = 30  # wider columns are ragged: one long name must not push every row apart
 
 
 def _as_text(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    widths = [min(max(len(row[n]) for row in rows), _PADDED) for n in range(len(rows[0]))]
     parts = [""]
     for row in rows:
         line = "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        line = cut(line.replace("```", "'''"), 600).replace("&", "&amp;").replace("<", "&lt;")
-        line = line.replace(">", "&gt;")
-        if len(parts[-1]) + len(line) > 2800:
+        line = cut(escape(line.replace("`", "'")), _SECTION - 10)
+        if parts[-1] and len(parts[-1]) + len(line) > _SECTION - 10:
             parts.append("")
         parts[-1] += line + "\n"
-    return parts[:20]
+    return parts
 
 
 def size(count: int | None) -> str:
@@ -144,13 +221,16 @@ def day(moment: datetime | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `3 min`, `2 h 5 min`."""
+    """`45 s`, `3 min`, `2 h 5 min`, `7 d`."""
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     if minutes < 90:
         return f"{minutes} min"
     hours, rest = divmod(minutes, 60)
+    if hours >= 48 and not rest:
+        days, rest = divmod(hours, 24)
+        return f"{days} d {rest} h" if rest else f"{days} d"
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 

@@ -12,7 +12,10 @@ from bot.slack.views.blocks import (
     button,
     context,
     duration,
+    fitting,
+    listed,
     many,
+    mark_commands,
     message,
     section,
     size,
@@ -26,9 +29,12 @@ def body(shown: Request) -> list[Block]:
         return _before(shown)
     if shown.state is State.RUNNING:
         return [section(_steps(shown)), *_help(shown)]
-    if shown.result:
+    if shown.state in _ENDED and shown.result:
         return [section(_report(shown)), *_help(shown)]
     return []
+
+
+_ENDED = {State.DONE, State.PARTLY_DONE, State.FAILED, State.ABORTED}
 
 
 def _before(shown: Request) -> list[Block]:
@@ -36,14 +42,10 @@ def _before(shown: Request) -> list[Block]:
     seen = plan.get("preview")
     lines = []
     if seen:
-        lines.append(
-            f"*Preview* {many(seen['blobs'], 'blob')}, "
-            + (size(seen["bytes"]) if seen["bytes"] is not None else "bytes unknown")
-            + (f", {many(len(seen['manifests']), 'manifest')}" if seen["manifests"] else "")
-            + ". It may differ a little when it runs."
-        )
+        found = _found(seen).replace("Preview:", "*Preview*")
+        lines.append(f"{found} It may differ a little when it runs.")
     elif plan.get("note"):
-        lines.append(escape(plan["note"]))
+        lines.append(mark_commands(plan["note"][:1000]))
     if plan["delete_untagged"]:
         lines.append(
             ":warning: *Deletes untagged manifests*, also those that only something outside the "
@@ -110,7 +112,8 @@ def _help(shown: Request) -> list[Block]:
     why = shown.progress.get("help")
     if not why:
         return []
-    return [section(f":rotating_light: *The registry may still be read-only.* {escape(str(why))}")]
+    help_ = mark_commands(str(why)[:1500])
+    return [section(f":rotating_light: *The registry may still be read-only.* {help_}")]
 
 
 def _report(shown: Request) -> str:
@@ -120,8 +123,8 @@ def _report(shown: Request) -> str:
         lines.append("Nothing is known to have been freed.")
     elif result.get("unknown"):
         lines.append(
-            "It ran, but nobody saw it end: what it freed is not known. "
-            f"({many(result['planned_blobs'], 'blob')} were to go.)"
+            "It ran, but nobody saw it end: what it freed is not known. It was to free "
+            f"{many(result['planned_blobs'], 'blob')}."
         )
     else:
         bytes_ = result.get("freed_bytes")
@@ -131,10 +134,11 @@ def _report(shown: Request) -> str:
             else "bytes not measured: `storage_root` is not set"
         )
         lines.append(f"*Freed* {many(result.get('freed_blobs') or 0, 'blob')}, {measured}")
-    if result.get("left_blobs"):
+    left = result.get("left_blobs")
+    if left:
+        are, them = ("is", "it") if left == 1 else ("are", "them")
         lines.append(
-            f"{many(result['left_blobs'], 'blob')} of the plan are still there; the next "
-            "collection takes them."
+            f"{many(left, 'blob')} of the plan {are} still there; the next collection takes {them}."
         )
     if result.get("collecting") is not None:
         lines.append(f"*Time* {duration(result['collecting'])} collecting")
@@ -154,18 +158,33 @@ def _disk(usage: list[int]) -> str:
 
 
 def text(shown: Request) -> str:
-    """The same in a sentence."""
+    """The same in a few words; "" where there is nothing to add."""
     result = shown.result
+    if shown.state in {State.PENDING, State.APPROVED}:
+        return _found(shown.plan.get("preview"))
     if shown.state is State.RUNNING and shown.progress.get("step"):
-        return f" Now: {Step(shown.progress['step']).label}."
+        return f"Now: {Step(shown.progress['step']).label}."
+    if shown.state not in _ENDED:
+        return ""
+    if result.get("unknown"):
+        return "What it freed is not known."
     if result.get("freed_bytes") is not None:
         return (
-            f" Freed {many(result['freed_blobs'], 'blob')}, {size(result['freed_bytes'])} "
+            f"Freed {many(result['freed_blobs'], 'blob')}, {size(result['freed_bytes'])} "
             f"({result['freed_bytes']:,} bytes)."
         )
     if result.get("freed_blobs") is not None:
-        return f" Freed {many(result['freed_blobs'], 'blob')}."
+        return f"Freed {many(result['freed_blobs'], 'blob')}."
     return ""
+
+
+def _found(seen: Mapping[str, Any] | None) -> str:
+    """What the preview of a request found."""
+    if not seen:
+        return ""
+    bytes_ = size(seen["bytes"]) if seen["bytes"] is not None else "bytes unknown"
+    manifests = f", {many(len(seen['manifests']), 'manifest')}" if seen["manifests"] else ""
+    return f"Preview: {many(seen['blobs'], 'blob')}, {bytes_}{manifests}."
 
 
 def dry_run(registry: str, seen: Any, windows: list[tuple[str, int, float]]) -> Message:
@@ -176,15 +195,16 @@ def dry_run(registry: str, seen: Any, windows: list[tuple[str, int, float]]) -> 
     )
     blocks = [section(f"{sentence} Nothing was changed.")]
     if seen.manifests:
+        names = listed([code(d[:19]) for d in seen.manifests], 1000)
         blocks.append(
-            section(
-                f"It would delete {many(len(seen.manifests), 'untagged manifest')}: "
-                + ", ".join(code(d[:19]) for d in seen.manifests[:20])
-                + (" …" if len(seen.manifests) > 20 else "")
-            )
+            section(f"It would delete {many(len(seen.manifests), 'untagged manifest')}: {names}")
         )
     if windows:
-        lines = [f"*{name}* {size(n)} until {when(until)}" for name, n, until in windows[:10]]
-        blocks.append(section("Open undo windows keep their bytes:\n" + "\n".join(lines)))
+        lines = [f"*{name}* {size(n)} until {when(until)}" for name, n, until in windows]
+        count = fitting(lines, 2000)
+        rest = f"\nand {len(lines) - count} more" if count < len(lines) else ""
+        blocks.append(
+            section("Open undo windows keep their bytes:\n" + "\n".join(lines[:count]) + rest)
+        )
     blocks.append(context(f"{code('/registry gc')} asks for it."))
     return message(f"{sentence} Nothing was changed.", blocks)

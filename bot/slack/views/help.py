@@ -1,9 +1,21 @@
 """`help` and `whoami`: this person's rights under this team's policy, not a generic text."""
 
+from collections.abc import Sequence
+
 from bot.rules.policy import Action, Actor, Approval, Policy, Rule
 from bot.slack.limits import code, escape
 from bot.slack.verbs import VERBS, Kind, available
-from bot.slack.views.blocks import Message, context, duration, message, section
+from bot.slack.views.blocks import (
+    Message,
+    context,
+    duration,
+    fitting,
+    listed,
+    many,
+    message,
+    paragraphs,
+    section,
+)
 
 _TITLES = {
     Kind.READ: "Look",
@@ -25,19 +37,25 @@ def help_(policy: Policy, actor: Actor, channel: str, topic: str = "") -> Messag
             if verb.kind is kind
         ]
         blocks.append(section(f"*{title}*\n" + "\n".join(lines)))
-    blocks.append(section("*Your rights here*\n" + "\n".join(_rights(policy, actor))))
-    listed = policy.channel(channel)
-    registries = ", ".join(listed.registries) if listed else ""
-    several = " Say which with `--on NAME`." if listed and len(listed.registries) > 1 else ""
+    rights = _rights(policy, actor)
+    blocks += paragraphs(["*Your rights here*", *rights])
+    served = policy.channel(channel)
+    names = served.registries if served else ()
+    several = f" Say which with {code('--on NAME')}." if len(names) > 1 else ""
+    here = f"This channel serves {_named(names) or 'no registry'}."
     blocks.append(
         context(
-            f"This channel serves {escape(registries)}.{several} "
-            f"{code('/registry help delete')} tells more about one verb. A tag can be a pattern: "
-            f"{code('team/api:pr-*')}."
+            f"{here}{several} {code('/registry help delete')} tells more about one verb. "
+            f"A tag can be a pattern: {code('team/api:pr-*')}."
         )
     )
-    names = ", ".join(verb.name for verb in available())
-    return message(f"registry-bot understands: {names}.", blocks)
+    verbs = ", ".join(verb.name for verb in available())
+    told = "\n".join(["Your rights here:", *rights])
+    return message(f"registry-bot understands: {verbs}. {here} {told}", blocks)
+
+
+def _named(names: Sequence[str]) -> str:
+    return listed([escape(name) for name in names], 600)
 
 
 def _topic(policy: Policy, actor: Actor, topic: str) -> Message:
@@ -46,10 +64,11 @@ def _topic(policy: Policy, actor: Actor, topic: str) -> Message:
     if verb.example:
         lines.append(f"For example {code(verb.example)}")
     blocks = [section("\n".join(lines))]
+    rights: list[str] = []
     if topic in {"delete", "purge", "undo", "gc"}:
         rights = _rights(policy, actor, only=Action(topic))
-        blocks.append(section("*Your rights here*\n" + "\n".join(rights)))
-    return message(f"{verb.usage}: {verb.summary}", blocks)
+        blocks += paragraphs(["*Your rights here*", *rights])
+    return message("\n".join([f"{code(verb.usage)}: {escape(verb.summary)}", *rights]), blocks)
 
 
 _SHOWN = (Action.DELETE, Action.PURGE, Action.GC, Action.UNDO)
@@ -58,51 +77,65 @@ _SHOWN = (Action.DELETE, Action.PURGE, Action.GC, Action.UNDO)
 def _rights(policy: Policy, actor: Actor, only: Action | None = None) -> list[str]:
     lines = []
     for action in (only,) if only else _SHOWN:
-        rules = [r for r in policy.rules if action in r.actions]
-        told = [_rule_line(policy, actor, rule) for rule in rules]
-        lines.append(f"*{action}*: " + ("; ".join(told) if told else "no rule allows it"))
-    protected = "; ".join(code(p.name) for p in policy.protections[:5])
-    if protected:
+        told = [_rule_line(policy, actor, rule) for rule in policy.rules if action in rule.actions]
+        if len(told) == 1:
+            lines.append(f"*{action}*: {told[0]}")
+        else:
+            lines.append(f"*{action}*: " + ("the first that fits" if told else "no rule allows it"))
+            lines += [f"• {line}" for line in told]
+    protected = listed([code(p.name) for p in policy.protections], 500)
+    if policy.protections:
         lines.append(f"*protected*, whoever asks: {protected}")
-    return lines
+    count = fitting(lines, 4000)
+    rest = f"and {len(lines) - count} more lines, for which there is no room here"
+    return [*lines[:count], *([rest] if count < len(lines) else [])]
 
 
 def _rule_line(policy: Policy, actor: Actor, rule: Rule) -> str:
-    where = ", ".join(code(p) for p in rule.repositories[:4]) or "everywhere"
-    tags = f" tags {', '.join(code(t) for t in rule.tags[:4])}" if rule.tags else ""
+    where = listed([code(p) for p in rule.repositories], 150) if rule.repositories else "everywhere"
+    tags = f" tags {listed([code(t) for t in rule.tags], 100)}" if rule.tags else ""
     name = f"rule {code(rule.name)}, {where}{tags}"
     mine = "anyone" in rule.requesters or set(rule.requesters) & set(policy.groups_of(actor.user))
     if not mine:
-        return f"{name}: not you, but {escape(', '.join(rule.requesters))}"
+        return f"{name}: not you, but {_named(rule.requesters)}"
     if rule.effect == "deny":
         return f"{name}: forbidden"
     if rule.approval is Approval.CONFIRM:
         return f"{name}: you confirm it yourself"
     if len(rule.steps) != 1:
         return f"{name}: refused, its steps are not supported yet"
-    people = ", ".join(f"<@{u}>" for u in policy.approvers(rule)[:8] if u != actor.user)
-    return f"{name}: needs {rule.steps[0].approvals_needed} of {people or 'nobody'}"
+    counted = [u for u in policy.approvers(rule) if rule.allow_self_approval or u != actor.user]
+    people = listed([f"<@{u}>" for u in counted], 150) if counted else "nobody"
+    return f"{name}: needs {many(rule.steps[0].approvals_needed, 'approval')} of {people}"
 
 
 def whoami(policy: Policy, actor: Actor, channel: str) -> Message:
     """Groups, what the person may ask for, and what they may approve."""
-    groups = ", ".join(code(g) for g in policy.groups_of(actor.user)) or "none"
     approving = [
         code(rule.name)
         for rule in policy.rules
         if rule.approval is Approval.REQUIRED and actor.user in policy.approvers(rule)
     ]
-    listed = policy.channel(channel)
-    lines = [
-        f"You are <@{actor.user}> ({code(actor.user)}).",
-        f"*Groups* {groups}",
-        f"*You approve* {', '.join(approving) or 'nothing'}",
-        f"*Registries here* {escape(', '.join(listed.registries) if listed else 'none')}",
-    ]
-    windows = {duration(r.undo_window) for r in policy.rules if Action.DELETE in r.actions}
+    served = policy.channel(channel)
+    facts = {
+        "Groups": _or_none([code(group) for group in policy.groups_of(actor.user)]),
+        "You approve": _or_none(approving),
+        "Registries here": _or_none([escape(r) for r in (served.registries if served else ())]),
+    }
+    windows = {r.undo_window for r in policy.rules if Action.DELETE in r.actions}
     if windows:
-        lines.append(f"*Undo window* {', '.join(sorted(windows))}")
+        facts["Undo window"] = ", ".join(duration(seconds) for seconds in sorted(windows))
+    you = f"You are <@{actor.user}> ({code(actor.user)})."
+    rights = _rights(policy, actor)
+    told = [f"{name}: {value}." for name, value in facts.items()]
     return message(
-        f"You are {actor.user}; groups: {', '.join(policy.groups_of(actor.user)) or 'none'}.",
-        [section("\n".join(lines)), section("*Your rights*\n" + "\n".join(_rights(policy, actor)))],
+        "\n".join([" ".join([you, *told]), "Your rights:", *rights]),
+        [
+            *paragraphs([you, *(f"*{name}* {value}" for name, value in facts.items())]),
+            *paragraphs(["*Your rights*", *rights]),
+        ],
     )
+
+
+def _or_none(names: Sequence[str]) -> str:
+    return listed(names, 800) if names else "none"

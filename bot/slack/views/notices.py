@@ -5,12 +5,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.rules.approval import ItemState, Request, WindowState
-from bot.rules.plan import DeletionPlan
+from bot.rules.plan import DeletionPlan, PlannedDigest
 from bot.rules.policy import Action
-from bot.slack.limits import code, cut, escape
+from bot.slack.limits import code, escape
 from bot.slack.views import collection
-from bot.slack.views.blocks import Message, context, many, message, section, size, when
-from bot.slack.views.request import deletion_body
+from bot.slack.views.blocks import (
+    Block,
+    Message,
+    context,
+    fitting,
+    listed,
+    many,
+    mark_commands,
+    message,
+    paragraphs,
+    section,
+    size,
+    stop,
+    when,
+    words,
+)
+from bot.slack.views.deletion import held_line
+from bot.slack.views.request import body, stands, summary
 
 _ID = re.compile(r"&lt;([@#][A-Z0-9]{2,20})&gt;")
 
@@ -35,48 +51,37 @@ def refusal(
 def _refusal(sentence: str, hint: str, suggestions: Sequence[str]) -> Message:
     close = ", ".join(code(name) for name in suggestions[:3])
     ask = f"Did you mean {close}?" if close else ""
-    parts = [escape(sentence), ask, mark_commands(hint)]
-    text = " ".join(part for part in parts if part)
-    blocks = [section(f":no_entry_sign: {escape(sentence)}")]
+    why = mark_commands(sentence)
     follow = " ".join(part for part in (ask, mark_commands(hint)) if part)
-    if follow:
-        blocks.append(section(follow))
-    return message(text, blocks)
-
-
-def mark_commands(text: str) -> str:
-    """Escape a hint, and keep what it set in backticks as code."""
-    pieces = text.split("`")
-    return "".join(
-        code(piece) if n % 2 and n < len(pieces) - 1 else escape(piece)
-        for n, piece in enumerate(pieces)
-        if piece
-    )
+    blocks = [section(f":no_entry_sign: {why}"), *([section(follow)] if follow else [])]
+    return message(f"{why} {follow}".strip(), blocks)
 
 
 def said(sentence: str) -> Message:
-    """A sentence of the bot's own, mentions included."""
-    return message(sentence, [section(sentence)])
+    """A sentence of the bot's own, mentions included; a line of it is never torn apart."""
+    lines = sentence.split("\n")
+    kept = lines[: max(1, fitting(lines))]
+    if len(kept) < len(lines):
+        kept.append(f"… and {many(len(lines) - len(kept), 'more line')}")
+    return message("\n".join(kept), paragraphs(kept))
 
 
 def details(shown: Request) -> Message:
     """The whole plan, for one person."""
     blocks = [section(f"*{shown.name}*, rule {code(shown.rule)}, {shown.state}")]
+    blocks += body(shown, limit=40)
     if shown.action in {Action.DELETE, Action.PURGE}:
-        blocks += deletion_body(shown, limit=40)
         blocks.append(context(f"Plan {code(DeletionPlan.from_json(shown.plan).fingerprint[:16])}"))
-    elif shown.action == Action.GC:
-        blocks += collection.body(shown)
     history = [
         f"<@{d.user}> {'approved' if d.approves else 'denied'} it {when(d.at)}"
-        + (f": {escape(d.reason)}" if d.reason else "")
+        + (f": {words(d.reason, 300)}" if d.reason else "")
         for d in shown.decisions
     ]
     lines = [f"<@{shown.requester}> asked {when(shown.created_at)}", *history]
     if shown.finished_at:
-        lines.append(f"It ended {when(shown.finished_at)}")
-    blocks.append(section("\n".join(lines)))
-    return message(f"{shown.name} is {shown.state}; asked by <@{shown.requester}>.", blocks)
+        lines.insert(1, f"It ended {when(shown.finished_at)}")
+    blocks += paragraphs(lines[: max(1, fitting(lines, 2000))])
+    return message(summary(shown), blocks)
 
 
 def notice(shown: Request, name: str, data: Mapping[str, Any]) -> Message | None:
@@ -88,21 +93,45 @@ def notice(shown: Request, name: str, data: Mapping[str, Any]) -> Message | None
 def _plan(shown: Request, _: Mapping[str, Any]) -> Message | None:
     if shown.action not in {Action.DELETE, Action.PURGE}:
         return None
-    plan = DeletionPlan.from_json(shown.plan)
-    lines = [f"{d.repository}@{d.digest} {' '.join(d.tags)}" for d in plan.digests]
-    listed = cut("\n".join(lines).replace("```", "'''"), 2500)
+    digests = DeletionPlan.from_json(shown.plan).digests
+    lines = [line for digest in digests for line in _pinned(digest, len("sha256:") + 64)]
+    if fitting(lines) < len(lines):
+        lines = [line for digest in digests for line in _pinned(digest, len("sha256:") + 12)]
+    count = fitting(lines)
+    rest = len(lines) - count
+    tags = listed([code(f"{d.repository}:{t}") for d in digests for t in d.tags], 2500)
     return message(
-        f"Pinned: {escape(listed)}",
-        [section(f"Pinned, and read again before anything is changed:\n```{escape(listed)}```")],
+        f"Pinned for {shown.name}: {tags if any(d.tags for d in digests) else _digests(digests)}",
+        [
+            section("Pinned, and read again before anything is changed:"),
+            *(_fenced(block) for block in paragraphs(lines[:count])),
+            *([section(f"… and {many(rest, 'more tag')}, pinned as well.")] if rest else []),
+        ],
     )
 
 
-def _approved(_: Request, data: Mapping[str, Any]) -> Message:
-    return said(f"Approved by <@{data['by']}>.")
+def _pinned(planned: PlannedDigest, length: int) -> list[str]:
+    """One line for each tag of a digest, or one for the digest itself, to stand in a fence."""
+    digest = planned.digest[:length]
+    names = [f"{planned.repository}:{tag}" for tag in planned.tags] or [planned.repository]
+    return [escape(f"{name} {digest}".replace("`", "'")) for name in names]
+
+
+def _digests(planned: Sequence[PlannedDigest]) -> str:
+    return listed([code(f"{d.repository}@{d.digest[:19]}") for d in planned], 2500)
+
+
+def _fenced(block: Block) -> Block:
+    return section(f"```{block['text']['text']}```")
+
+
+def _approved(shown: Request, data: Mapping[str, Any]) -> Message:
+    people = ", ".join(f"<@{user}>" for user in (shown.approved_by or (data["by"],))[:20])
+    return said(f"Approved by {people}.")
 
 
 def _denied(shown: Request, data: Mapping[str, Any]) -> Message:
-    why = f" Why: {escape(data['reason'])}" if data.get("reason") else ""
+    why = f" Why: {words(data['reason'], 1000)}" if data.get("reason") else ""
     return said(f"<@{shown.requester}>: {shown.name} was denied by <@{data['by']}>.{why}")
 
 
@@ -121,31 +150,31 @@ def _expired(shown: Request, data: Mapping[str, Any]) -> Message:
     )
 
 
-def _outdated(_: Request, data: Mapping[str, Any]) -> Message:
+def _outdated(shown: Request, data: Mapping[str, Any]) -> Message:
     people = " ".join(f"<@{user}>" for user in dict.fromkeys(data["people"]))
-    return said(f"{people}: outdated, because {escape(data['why'])}. Nothing was deleted.")
+    why = stop(mark_commands(data["why"][:1500]))
+    return said(f"{people}: {shown.name} is outdated: {why} Nothing was deleted.")
 
 
 def _failed(shown: Request, data: Mapping[str, Any]) -> Message:
-    return said(f"<@{shown.requester}>: {shown.name} failed: {escape(data['why'])}")
+    why = stop(mark_commands(data["why"][:1500]))
+    return said(f"<@{shown.requester}>: {shown.name} has failed: {why}")
 
 
 def _finished(shown: Request, _: Mapping[str, Any]) -> Message:
     if shown.action == Action.GC:
-        return message(
-            f"{shown.name} is {shown.state}.{collection.text(shown)}", collection.body(shown)
-        )
+        return message(summary(shown), collection.body(shown))
     counts = {state: sum(i.state is state for i in shown.items) for state in ItemState}
-    told = [f"{n} {state}" for state, n in counts.items() if n]
-    lines = [f"{shown.name} is {shown.state}: {', '.join(told) or 'nothing left to do'}."]
-    lines += [
-        f"• {code(_name(i.repository, i.tag, i.digest))} {i.state}: {escape(i.detail)}"
-        for i in shown.items
-        if i.detail and i.state is not ItemState.DONE
-    ][:20]
+    told = [f"{n:,} {state}" for state, n in counts.items() if n]
+    lines = [f"{stands(shown)}: {', '.join(told) or 'nothing left to do'}."]
     opened = sum(w.size for w in shown.windows if w.state is WindowState.OPEN)
     if opened and shown.undo_until:
         lines.append(f"0 B freed: undo until {when(shown.undo_until)}, then GC ({size(opened)}).")
+    lines += [
+        f"• {code(_name(i.repository, i.tag, i.digest))} {i.state}: {words(i.detail)}"
+        for i in shown.items
+        if i.detail and i.state is not ItemState.DONE
+    ]
     return said("\n".join(lines))
 
 
@@ -163,10 +192,7 @@ def _window_ended(shown: Request, _: Mapping[str, Any]) -> Message:
             f"The undo window has ended: {many(len(purged), 'digest')} purged. "
             f"The next GC frees up to {total}."
         )
-    lines += [
-        f"{code(w.repository)} {code(w.digest[:19])} is held: {escape(w.holder)} needs it."
-        for w in held[:20]
-    ]
+    lines += [held_line(window) for window in held]
     return said("\n".join(lines) or "The undo window has ended.")
 
 
@@ -183,17 +209,18 @@ def _taken_over(shown: Request, data: Mapping[str, Any]) -> Message:
 
 def _restore_failed(shown: Request, data: Mapping[str, Any]) -> Message:
     people = " ".join(f"<@{u}>" for u in dict.fromkeys([shown.requester, *shown.approvers[:20]]))
+    why = stop(mark_commands(data["why"][:1500]))
+    command = escape(data["command"].replace("```", "'''"))
     return message(
-        f"{people}: the registry could not be made writable again: {escape(data['why'])} "
-        f"Type on its host: {escape(data['command'])}",
+        f"{people}: the registry could not be made writable again: {why} "
+        f"Type on its host: {command}",
         [
             section(
-                f":rotating_light: {people}: *the registry could not be made writable again.* "
-                f"{escape(data['why'])}"
+                f":rotating_light: {people}: *the registry could not be made writable again.* {why}"
             ),
             section(
                 "The bot keeps trying. To do it by hand, make sure that no collection runs, then "
-                f"type on its host:\n```{escape(data['command'])}```"
+                f"type on its host:\n```\n{command}\n```"
             ),
         ],
     )

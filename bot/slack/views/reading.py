@@ -6,21 +6,26 @@ from bot.operations.browse import (
     Health,
     Inspection,
     Repositories,
+    TagRow,
     Tags,
     is_suspicious_date,
 )
 from bot.rules.approval import Request, WindowState
 from bot.slack.limits import code, escape
 from bot.slack.views.blocks import (
-    TABLE_ROWS,
     Block,
     Message,
     actions,
     button,
     context,
     day,
+    fitting,
+    listed,
     many,
+    mark_commands,
     message,
+    paragraphs,
+    rows_that_fit,
     section,
     size,
     table,
@@ -28,6 +33,7 @@ from bot.slack.views.blocks import (
 )
 
 _LISTED = 10
+_HEALTHS = 20
 
 
 def share_row(command: str) -> list[Block]:
@@ -37,12 +43,9 @@ def share_row(command: str) -> list[Block]:
 
 def repositories(result: Repositories, command: str) -> Message:
     """The answer to `repos`."""
-    where = f" that start with {code(result.prefix)}" if result.prefix else ""
-    hidden = (
-        f"{many(result.hidden_empty, 'empty repository', 'empty repositories')} hidden: "
-        f"{code('/registry repos --all')} shows them."
-        if result.hidden_empty
-        else ""
+    where = f" with the prefix {code(result.prefix)}" if result.prefix else ""
+    hidden = _hidden(
+        result.hidden_empty, "empty repository", "empty repositories", "/registry repos --all"
     )
     if not result.rows:
         text = f"{escape(result.registry)} has no repositories{where}. {hidden}".strip()
@@ -51,14 +54,15 @@ def repositories(result: Repositories, command: str) -> Message:
     head = ["Repository", "Tags", *(["Size"] if sized else [])]
     rows = [[row.name, str(row.tags), *([size(row.size)] if sized else [])] for row in result.rows]
     count = many(len(rows), "repository", "repositories")
-    title = f"*{count}* on {escape(result.registry)}{where}"
-    cut_off = _cut_off(len(rows), "`/registry repos PREFIX` narrows it.")
-    notes = [n for n in (hidden, cut_off, sized_note(sized)) if n]
-    names = ", ".join(f"{row.name} ({row.tags})" for row in result.rows[:_LISTED])
+    cut_off = _cut_off(
+        rows_that_fit(head, rows), len(rows), f"{code('/registry repos PREFIX')} narrows it."
+    )
+    notes = [n for n in (cut_off, hidden, _SIZES if sized else "") if n]
+    names = [f"{row.name} ({row.tags})" for row in result.rows[:_LISTED]]
     return message(
-        f"{count} on {result.registry}: {escape(names)}. {hidden}".strip(),
+        f"{count} on {escape(result.registry)}{where}: {_and_more(names, len(rows))}. {hidden}",
         [
-            section(title),
+            section(f"*{count}* on {escape(result.registry)}{where}"),
             table(head, rows, right=[1, 2] if sized else [1]),
             *([context(*notes)] if notes else []),
             *share_row(command),
@@ -66,63 +70,81 @@ def repositories(result: Repositories, command: str) -> Message:
     )
 
 
-def sized_note(sized: bool) -> str:
-    """What the size column means."""
-    return "Sizes count what tags reach, each layer once in its repository." if sized else ""
+_SIZES = "Sizes count what tags reach, each layer once in its repository."
 
 
-def _cut_off(total: int, advice: str) -> str:
-    if total <= TABLE_ROWS:
+def _hidden(count: int, noun: str, plural: str, shows: str) -> str:
+    if not count:
         return ""
-    return f"The first {TABLE_ROWS} of {total:,} are shown. {advice}"
+    return f"{many(count, noun, plural)} hidden: {code(shows)} shows {_them(count)}."
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
+
+
+def _and_more(names: Sequence[str], total: int) -> str:
+    more = f" and {total - len(names):,} more" if total > len(names) else ""
+    return escape(", ".join(names)) + more
+
+
+def _cut_off(shown: int, total: int, advice: str) -> str:
+    if total <= shown:
+        return ""
+    return f"The first {shown:,} of {total:,} are shown. {advice}"
+
+
+_TAGS_HEAD = ["Tag", "Digest", "Size", "Created (UTC)", "Platforms", "Same image as"]
 
 
 def tags(result: Tags, command: str) -> Message:
     """The answer to `tags`."""
     name = code(result.repository)
+    signatures = _hidden(
+        result.signatures,
+        "signature tag",
+        "signature tags",
+        f"/registry tags {result.repository} --match sha256-*",
+    )
     if not result.rows:
-        text = f"{name} has no tags."
+        text = f"{name} has no tags. {signatures}".strip()
         return message(text, [section(text)])
-    rows = [
-        [
-            row.tag,
-            row.digest[7:19],
-            size(row.size),
-            day(row.created) + ("?" if is_suspicious_date(row.created) else ""),
-            ", ".join(row.platforms),
-            ", ".join(row.sharing[:3]) + (" …" if len(row.sharing) > 3 else ""),
-        ]
-        for row in result.rows
-    ]
+    rows = [_tag_row(row) for row in result.rows]
+    shown = rows_that_fit(_TAGS_HEAD, rows)
+    count = many(result.total, "tag")
+    if shown < result.total:
+        count = f"{shown:,} of {count}"
     order = "newest first" if result.sort == "created" else "by name"
-    shown = min(len(rows), TABLE_ROWS)
-    of = f" of {result.total:,}" if result.total > shown else ""
     notes = [
-        f"{many(result.signatures, 'signature tag')} not listed: "
-        f"{code('--match sha256-*')} shows them."
-        if result.signatures
-        else "",
-        _cut_off(len(rows), f"{code('--match')} and {code('--limit')} narrow it."),
+        _cut_off(shown, len(rows), f"{code('--match')} and {code('--limit')} narrow it."),
+        signatures,
         "A date with ? is older than 1971: the build wrote no real one."
         if any(is_suspicious_date(row.created) for row in result.rows)
         else "",
     ]
     notes = [note for note in notes if note]
-    listed = ", ".join(f"{row.tag} ({row.digest[7:19]})" for row in result.rows[:_LISTED])
+    names = [f"{row.tag} ({row.digest[7:19]})" for row in result.rows[:_LISTED]]
     return message(
-        f"{result.repository}: {many(result.total, 'tag')}{of and f', {shown} shown'}: "
-        f"{escape(listed)}",
+        f"{name} on {escape(result.registry)}: {count}, {order}: "
+        f"{_and_more(names, result.total)}. {signatures}",
         [
-            section(f"{name} on {escape(result.registry)}: *{shown}{of}* tags, {order}"),
-            table(
-                ["Tag", "Digest", "Size", "Created (UTC)", "Platforms", "Same image as"],
-                rows,
-                right=[2],
-            ),
+            section(f"{name} on {escape(result.registry)}: *{count}*, {order}"),
+            table(_TAGS_HEAD, rows, right=[2]),
             *([context(*notes)] if notes else []),
             *share_row(command),
         ],
     )
+
+
+def _tag_row(row: TagRow) -> list[str]:
+    return [
+        row.tag,
+        row.digest[7:19],
+        size(row.size),
+        day(row.created) + ("?" if is_suspicious_date(row.created) else ""),
+        ", ".join(row.platforms),
+        ", ".join(row.sharing[:3]) + (" …" if len(row.sharing) > 3 else ""),
+    ]
 
 
 _KINDS = {
@@ -133,88 +155,93 @@ _KINDS = {
 }
 
 
+_IMAGE_HEAD = ["Platform", "Digest", "Size", "Layers", "Created (UTC)"]
+
+
 def inspection(result: Inspection, command: str) -> Message:
     """The answer to `inspect`."""
-    name = f"{result.repository}@{result.digest}"
+    by_digest = result.asked.startswith("sha256:")
+    name = result.repository if by_digest else f"{result.repository}:{result.asked}"
+    kind = _KINDS.get(result.media_type, "")
     lines = [
         f"*Digest* {code(result.digest)}",
-        f"*Type* {_KINDS.get(result.media_type, '')} {code(result.media_type or 'unknown')}",
+        " ".join(["*Type*", *([kind] if kind else []), code(result.media_type or "unknown")]),
         f"*Size* {size(result.size)}",
-        f"*Tags* {_codes(result.tags) or 'none: it is reachable by digest only'}",
+        f"*Tags* {_codes(result.tags) or 'none: only the digest reaches it'}",
     ]
     if result.parents:
-        parents = ", ".join(
+        above = [
             _codes([f"{result.repository}:{t}" for t in p.tags]) or code(p.digest[:19])
-            for p in result.parents[:_LISTED]
-        )
-        lines.append(f"*Part of* {parents}")
-    signed = _codes(result.signatures) if result.signatures else "none found"
-    lines.append(f"*Signatures and attestations* {signed}")
+            for p in result.parents
+        ]
+        lines.append(f"*Part of* {listed(above, 1500)}")
+    lines.append(f"*Signatures and attestations* {_codes(result.signatures) or 'none found'}")
     rows = [
         [p.platform, p.digest[7:19], size(p.size), str(p.layers), day(p.created)]
         for p in result.platforms
     ]
-    pull = f"docker pull {result.host}/{name}"
-    missing = [p for p in result.platforms if p.missing]
+    pull = escape(f"docker pull {result.host}/{result.repository}@{result.digest}".replace("`", ""))
+    missing = sum(p.missing for p in result.platforms)
+    absent = _missing(missing) if missing else ""
+    cut_off = _cut_off(rows_that_fit(_IMAGE_HEAD, rows), len(rows), "The rest is left out.")
     return message(
-        f"{result.repository}:{result.asked} is {result.digest}, {size(result.size)}. {pull}",
+        f"{code(name)} on {escape(result.registry)} is {result.digest}, {size(result.size)}; "
+        f"tags: {_codes(result.tags) or 'none'}. {absent} {pull}".replace("  ", " "),
         [
-            section(
-                f"{code(f'{result.repository}:{result.asked}')} on {escape(result.registry)}"
-                if not result.asked.startswith("sha256:")
-                else f"{code(result.repository)} on {escape(result.registry)}"
-            ),
-            section("\n".join(lines)),
-            *(
-                [table(["Platform", "Digest", "Size", "Layers", "Created (UTC)"], rows, [2, 3])]
-                if rows
-                else []
-            ),
-            *(
-                [
-                    section(
-                        f":warning: {many(len(missing), 'image')} of this index is missing: "
-                        "pulling it fails on that platform."
-                    )
-                ]
-                if missing
-                else []
-            ),
-            section(f"```{escape(pull)}```"),
+            section(f"{code(name)} on {escape(result.registry)}"),
+            *paragraphs(lines),
+            *([table(_IMAGE_HEAD, rows, right=[2, 3])] if rows else []),
+            *([context(cut_off)] if cut_off else []),
+            *([section(f":warning: {absent}")] if absent else []),
+            section(f"```{pull}```"),
             *share_row(command),
         ],
     )
 
 
+def _missing(count: int) -> str:
+    are, platforms = ("is", "that platform") if count == 1 else ("are", "those platforms")
+    return f"{many(count, 'image')} of this index {are} missing: pulling fails on {platforms}."
+
+
 def _codes(names: Sequence[str]) -> str:
-    shown = ", ".join(code(name) for name in names[:_LISTED])
-    return shown + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    return listed([code(name) for name in names], 1200)
 
 
 def status(rows: Sequence[Health], version: str, command: str) -> Message:
     """The answer to `status`."""
+    if not rows:
+        return message("This channel serves no registry.")
     blocks: list[Block] = []
     texts = []
-    for row in rows:
+    for row in rows[:_HEALTHS]:
+        details = _health(row)
         if row.problem:
-            head = f":red_circle: *{escape(row.registry)}*: {escape(row.problem)}"
-            texts.append(f"{row.registry}: {row.problem}")
-            details = [escape(row.hint)] if row.hint else []
+            head = f"*{escape(row.registry)}*: {mark_commands(row.problem)}"
+            blocks.append(section(f":red_circle: {head}"))
         else:
-            head = f":large_green_circle: *{escape(row.registry)}* answers"
-            texts.append(f"{row.registry} answers")
-            details = [f"Deletion: {escape(row.deletes)}"]
-        details.append(f"Garbage collection: {escape(row.collection)}")
-        if row.busy:
-            details.append(f"At work: {escape(row.busy)}")
-        details.append(
-            f"{many(row.open_requests, 'open request')}, "
-            f"{many(row.open_windows, 'open undo window')}"
-            + (f" holding {size(row.window_bytes)}" if row.open_windows else "")
-        )
-        blocks += [section(head), context(*details)]
+            head = f"*{escape(row.registry)}* answers"
+            blocks.append(section(f":large_green_circle: {head}"))
+        blocks.append(context(*details))
+        texts.append("; ".join([head.replace("*", ""), *details]))
+    if len(rows) > _HEALTHS:
+        rest = f"and {many(len(rows) - _HEALTHS, 'more registry', 'more registries')}"
+        texts.append(f"{rest}: {code('/registry status --on NAME')}")
+        blocks.append(section(texts[-1]))
     blocks.append(context(f"registry-bot {version}"))
-    return message(escape("; ".join(texts)), [*blocks, *share_row(command)])
+    return message("\n".join(texts), [*blocks, *share_row(command)])
+
+
+def _health(row: Health) -> list[str]:
+    """What else is known of a registry, one thing after the other."""
+    details = [mark_commands(row.hint)] if row.problem else [f"Deletion: {escape(row.deletes)}"]
+    details.append(f"Garbage collection: {mark_commands(row.collection)}")
+    if row.busy:
+        details.append(f"At work: {escape(row.busy)}")
+    windows = many(row.open_windows, "open undo window")
+    held = f" holding {size(row.window_bytes)}" if row.open_windows else ""
+    details.append(f"{many(row.open_requests, 'open request')}, {windows}{held}")
+    return [detail for detail in details if detail]
 
 
 def request_list(requests: Sequence[Request], *, everything: bool, command: str) -> Message:
@@ -226,28 +253,41 @@ def request_list(requests: Sequence[Request], *, everything: bool, command: str)
             else f"Nothing is open here. {code('/registry requests --all')} shows what was."
         )
         return message(text)
-    lines = [_request_line(request) for request in requests[:40]]
+    lines = [_request_line(request) for request in requests]
+    count = fitting(lines)
     title = "Requests" if everything else "Open requests and undo windows"
+    rest = len(requests) - count
+    more = f"{many(rest, 'older request')} not shown" if rest else ""
+    said = [f"{r.name} {_about(r)} {r.state}" for r in requests[:count]]
     return message(
-        f"{title}: " + ", ".join(f"{r.name} {r.action} {r.state}" for r in requests[:40]),
+        f"{title}, newest first: {', '.join(said)}" + (f"; {more}" if more else ""),
         [
             section(f"*{title}*, newest first"),
-            *(section("\n".join(lines[n : n + 8])) for n in range(0, len(lines), 8)),
+            *paragraphs(lines[:count]),
+            *([context(more)] if more else []),
             *share_row(command),
         ],
     )
 
 
-def _request_line(request: Request) -> str:
+def _about(request: Request) -> str:
+    """What a request does, in a word or two."""
     subject = f" of R{request.subject}" if request.subject else ""
-    names = [f"{i.repository}:{i.tag}" if i.tag else i.digest[:19] for i in request.items]
-    what = ", ".join(code(name) for name in names[:3])
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{escape(request.action)}{subject}"
+
+
+def _request_line(request: Request) -> str:
+    names = [
+        f"{i.repository}:{i.tag}" if i.tag else f"{i.repository}@{i.digest[:19]}"
+        for i in request.items
+    ]
+    what = ", ".join(code(name, 150) for name in names[:3]) or f"on {escape(request.registry)}"
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     open_windows = [w for w in request.windows if w.state is WindowState.OPEN]
     until = (
         f", undo until {when(request.undo_until)}" if open_windows and request.undo_until else ""
     )
     return (
-        f"*{request.name}* {escape(request.action)}{subject} {what}{more} by "
-        f"<@{request.requester}>: {request.state}{until}"
+        f"*{request.name}* {_about(request)} {what}{more} by <@{request.requester}>: "
+        f"{request.state}{until}"
     )

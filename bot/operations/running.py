@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.operations import approvals
 from bot.operations.context import Context
 from bot.operations.worker import TryLater
-from bot.registry.errors import RateLimited, RegistryError, Unreachable
+from bot.registry.errors import ProtocolError, RateLimited, RegistryError, Unreachable
 from bot.rules.approval import Item, ItemState, Request, State, WindowState
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action
@@ -71,14 +71,14 @@ async def begin(
 
 @contextlib.asynccontextmanager
 async def patient(ctx: Context, job: Job, request: Request) -> AsyncIterator[None]:
-    """Wait for a registry that does not answer, for as long as it takes, and show it.
+    """Wait for a registry that does not answer, or answers nonsense, and show that we do.
 
     What is half-done (a placeholder over a tag) must be finished, so there is no end to this;
     before the first change `execute_within` ends it.
     """
     try:
         yield
-    except (Unreachable, RateLimited) as error:
+    except (Unreachable, RateLimited, ProtocolError) as error:
         async with ctx.store.transaction(job) as tx:
             await tx.requests.change(
                 request.id, progress={**request.progress, "waiting": error.sentence}

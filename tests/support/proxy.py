@@ -20,6 +20,7 @@ class Proxy:
         self.sprung = asyncio.Event()
         self.url = ""
         self.seen: list[str] = []
+        self._errors = ("", re.compile(""), 0)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -43,8 +44,15 @@ class Proxy:
         self.sprung.clear()
         self._trap = (method, re.compile(path), after, act)
 
+    def answer(self, method: str, path: str, status: int) -> None:
+        """Answer matching requests with an error of our own from now on; status 0 ends it."""
+        self._errors = (method, re.compile(path), status)
+
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(f"{request.method} {request.path}")
+        method, path, status = self._errors
+        if status and method == request.method and path.search(request.path):
+            return web.Response(status=status, text="no space left on device")
         trap = self._trap
         matches = trap is not None and trap[0] == request.method and trap[1].search(request.path)
         if matches:
@@ -55,13 +63,16 @@ class Proxy:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         # The registry builds upload locations from this header.
         headers["Host"] = request.headers["Host"]
-        answer = await self._http.request(
-            request.method,
-            f"{self._target}{request.raw_path}",
-            headers=headers,
-            content=body,
-            follow_redirects=False,
-        )
+        try:
+            answer = await self._http.request(
+                request.method,
+                f"{self._target}{request.raw_path}",
+                headers=headers,
+                content=body,
+                follow_redirects=False,
+            )
+        except httpx.HTTPError:
+            return web.Response(status=502)
         if trap and matches:
             return self._spring(request, trap[3])
         kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP}

@@ -94,7 +94,8 @@ def check(message: Mapping[str, Any]) -> None:
                 assert not re.search(r"&(?!amp;|lt;|gt;)", rest), "an ampersand that is no entity"
                 assert "`" not in outside_code(text), f"code that is not closed: {text[:300]!r}"
     # Slack refuses messages of more than about 12,000 characters, however they are divided.
-    assert sum(len(t) for kind, t in texts(message) if kind != "raw_text") < 11_000
+    long = sum(len(text) for kind, text in texts(message) if kind != "raw_text")
+    assert long <= 11_100, f"{long} characters in all"
     assert all(block["text"].get("verbatim") for block in message["blocks"] if "text" in block)
 
 

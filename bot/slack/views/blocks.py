@@ -13,12 +13,13 @@ _SECTION = 2900
 _CONTEXT = 1900
 _TEXT = 3900
 _MAX_BLOCKS = 48
+_ALL = 11_000
 _CELL = 260
 TABLE_ROWS = 99
 TABLE_CHARACTERS = 10_000
 
-ROOM = 6000
-"""Characters for the long part of a message.
+ROOM = 5500
+"""Characters for the long part of a message, so that the other parts need not be cut.
 
 Slack refuses a message whose blocks hold more than about 12,000 characters together
 (`msg_blocks_too_long`), however short each of them is.
@@ -28,7 +29,17 @@ Slack refuses a message whose blocks hold more than about 12,000 characters toge
 def message(text: str, blocks: Sequence[Block] = ()) -> Message:
     """A message; `text` says the same as the blocks, for notifications and screen readers."""
     shown = list(blocks[:_MAX_BLOCKS]) or [section(text)]
+    _shorten(shown)
     return {"text": cut(text, _TEXT), "blocks": shown}
+
+
+def _shorten(blocks: Sequence[Block]) -> None:
+    """Cut the longest texts until all of them together are short enough."""
+    held = [block["text"] for block in blocks if "text" in block]
+    held += [e for block in blocks for e in block.get("elements", ()) if e["type"] == "mrkdwn"]
+    while sum(len(text["text"]) for text in held) > _ALL:
+        longest = max(held, key=lambda text: len(text["text"]))
+        longest["text"] = cut(longest["text"], len(longest["text"]) * 3 // 4)
 
 
 def section(text: str) -> Block:
@@ -51,7 +62,7 @@ def fitting(lines: Sequence[str], room: int = ROOM, *, between: int = 1) -> int:
     """How many of these lines fit into `room` characters, with `between` after each."""
     used = 0
     for count, line in enumerate(lines):
-        used += min(len(line), _SECTION) + between
+        used += len(line) + between
         if used > room:
             return count
     return len(lines)
@@ -91,7 +102,7 @@ def _mrkdwn(text: str, limit: int) -> Block:
 
 def context(*texts: str) -> Block:
     """Small grey print."""
-    elements = [_mrkdwn(text, _CONTEXT) for text in texts[:10] if text]
+    elements = [_mrkdwn(text, _CONTEXT) for text in texts[:10] if text.strip()]
     return {"type": "context", "elements": elements}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.gc.steps import Step
 from bot.rules.approval import Request, State
-from bot.slack.limits import code, escape
+from bot.slack.limits import code
 from bot.slack.views.blocks import (
     Block,
     Message,
@@ -20,6 +20,7 @@ from bot.slack.views.blocks import (
     section,
     size,
     when,
+    words,
 )
 
 
@@ -191,7 +192,7 @@ def dry_run(registry: str, seen: Any, windows: list[tuple[str, int, float]]) -> 
     """The answer to `gc --dry-run`."""
     bytes_ = size(seen.size) if seen.size is not None else "bytes unknown (no `storage_root`)"
     sentence = (
-        f"A collection of {escape(registry)} would free {many(seen.blobs, 'blob')}, {bytes_}."
+        f"A collection of {words(registry, 80)} would free {many(seen.blobs, 'blob')}, {bytes_}."
     )
     blocks = [section(f"{sentence} Nothing was changed.")]
     if seen.manifests:

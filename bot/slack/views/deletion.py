@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bot.rules.approval import Item, ItemState, Request, Window
 from bot.rules.plan import DeletionPlan, PlannedDigest
 from bot.rules.policy import Action
-from bot.slack.limits import code, escape
+from bot.slack.limits import code
 from bot.slack.views.blocks import (
     Block,
     context,
@@ -42,8 +42,10 @@ def blast_radius(shown: Request, limit: int, more: str) -> list[Block]:
                 f"*Frees* about {size(plan.unique_bytes)} in the end, an estimate within {where}"
             )
         )
-    if plan.warnings and shown.state.is_open:
-        blocks.append(context(*(mark_commands(w[:600]) for w in plan.warnings)))
+    warnings = [mark_commands(warning[:500]) for warning in plan.warnings]
+    warnings = [warning for warning in warnings if warning.strip()]
+    if warnings and shown.state.is_open:
+        blocks.append(context(*warnings[: max(1, fitting(warnings, 2000))]))
     return blocks
 
 
@@ -65,7 +67,7 @@ def _digest_text(
     kind = "multi-arch image" if planned.is_index else "image"
     lines = [
         f"{kind} {code(f'{planned.repository}@{planned.digest[:19]}')} · {size(planned.size)}"
-        + (f" · {escape(', '.join(planned.platforms[:6]))}" if planned.platforms else "")
+        + (f" · {words(', '.join(planned.platforms[:6]), 150)}" if planned.platforms else "")
         + (_mark(whole) if whole else "")
     ]
     names = []

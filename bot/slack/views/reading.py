@@ -11,7 +11,7 @@ from bot.operations.browse import (
     is_suspicious_date,
 )
 from bot.rules.approval import Request, WindowState
-from bot.slack.limits import code, escape
+from bot.slack.limits import code
 from bot.slack.views.blocks import (
     Block,
     Message,
@@ -30,10 +30,11 @@ from bot.slack.views.blocks import (
     size,
     table,
     when,
+    words,
 )
 
 _LISTED = 10
-_HEALTHS = 20
+_HEALTHS = 20  # two blocks each
 
 
 def share_row(command: str) -> list[Block]:
@@ -48,7 +49,7 @@ def repositories(result: Repositories, command: str) -> Message:
         result.hidden_empty, "empty repository", "empty repositories", "/registry repos --all"
     )
     if not result.rows:
-        text = f"{escape(result.registry)} has no repositories{where}. {hidden}".strip()
+        text = f"{words(result.registry, 80)} has no repositories{where}. {hidden}".strip()
         return message(text, [section(text)])
     sized = any(row.size is not None for row in result.rows)
     head = ["Repository", "Tags", *(["Size"] if sized else [])]
@@ -60,9 +61,9 @@ def repositories(result: Repositories, command: str) -> Message:
     notes = [n for n in (cut_off, hidden, _SIZES if sized else "") if n]
     names = [f"{row.name} ({row.tags})" for row in result.rows[:_LISTED]]
     return message(
-        f"{count} on {escape(result.registry)}{where}: {_and_more(names, len(rows))}. {hidden}",
+        f"{count} on {words(result.registry, 80)}{where}: {_and_more(names, len(rows))}. {hidden}",
         [
-            section(f"*{count}* on {escape(result.registry)}{where}"),
+            section(f"*{count}* on {words(result.registry, 80)}{where}"),
             table(head, rows, right=[1, 2] if sized else [1]),
             *([context(*notes)] if notes else []),
             *share_row(command),
@@ -85,7 +86,7 @@ def _them(count: int) -> str:
 
 def _and_more(names: Sequence[str], total: int) -> str:
     more = f" and {total - len(names):,} more" if total > len(names) else ""
-    return escape(", ".join(names)) + more
+    return ", ".join(words(name, 300) for name in names) + more
 
 
 def _cut_off(shown: int, total: int, advice: str) -> str:
@@ -125,10 +126,10 @@ def tags(result: Tags, command: str) -> Message:
     notes = [note for note in notes if note]
     names = [f"{row.tag} ({row.digest[7:19]})" for row in result.rows[:_LISTED]]
     return message(
-        f"{name} on {escape(result.registry)}: {count}, {order}: "
+        f"{name} on {words(result.registry, 80)}: {count}, {order}: "
         f"{_and_more(names, result.total)}. {signatures}",
         [
-            section(f"{name} on {escape(result.registry)}: *{count}*, {order}"),
+            section(f"{name} on {words(result.registry, 80)}: *{count}*, {order}"),
             table(_TAGS_HEAD, rows, right=[2]),
             *([context(*notes)] if notes else []),
             *share_row(command),
@@ -164,8 +165,8 @@ def inspection(result: Inspection, command: str) -> Message:
     name = result.repository if by_digest else f"{result.repository}:{result.asked}"
     kind = _KINDS.get(result.media_type, "")
     lines = [
-        f"*Digest* {code(result.digest)}",
-        " ".join(["*Type*", *([kind] if kind else []), code(result.media_type or "unknown")]),
+        f"*Digest* {code(result.digest, 100)}",
+        " ".join(["*Type*", *([kind] if kind else []), code(result.media_type or "unknown", 100)]),
         f"*Size* {size(result.size)}",
         f"*Tags* {_codes(result.tags) or 'none: only the digest reaches it'}",
     ]
@@ -180,15 +181,16 @@ def inspection(result: Inspection, command: str) -> Message:
         [p.platform, p.digest[7:19], size(p.size), str(p.layers), day(p.created)]
         for p in result.platforms
     ]
-    pull = escape(f"docker pull {result.host}/{result.repository}@{result.digest}".replace("`", ""))
+    where = f"{code(name)} on {words(result.registry, 80)}"
+    pull = words(f"docker pull {result.host}/{result.repository}@{result.digest}")
     missing = sum(p.missing for p in result.platforms)
     absent = _missing(missing) if missing else ""
     cut_off = _cut_off(rows_that_fit(_IMAGE_HEAD, rows), len(rows), "The rest is left out.")
     return message(
-        f"{code(name)} on {escape(result.registry)} is {result.digest}, {size(result.size)}; "
-        f"tags: {_codes(result.tags) or 'none'}. {absent} {pull}".replace("  ", " "),
+        f"{where} is {code(result.digest, 100)}, {size(result.size)}; tags: "
+        f"{_codes(result.tags) or 'none'}. {absent} {pull}".replace("  ", " "),
         [
-            section(f"{code(name)} on {escape(result.registry)}"),
+            section(where),
             *paragraphs(lines),
             *([table(_IMAGE_HEAD, rows, right=[2, 3])] if rows else []),
             *([context(cut_off)] if cut_off else []),
@@ -212,36 +214,37 @@ def status(rows: Sequence[Health], version: str, command: str) -> Message:
     """The answer to `status`."""
     if not rows:
         return message("This channel serves no registry.")
+    told = [(words(row.registry, 80), _answers(row), _health(row)) for row in rows[:_HEALTHS]]
+    texts = ["; ".join([name + answers, *details]) for name, answers, details in told]
+    count = max(1, fitting(texts))
     blocks: list[Block] = []
-    texts = []
-    for row in rows[:_HEALTHS]:
-        details = _health(row)
-        if row.problem:
-            head = f"*{escape(row.registry)}*: {mark_commands(row.problem)}"
-            blocks.append(section(f":red_circle: {head}"))
-        else:
-            head = f"*{escape(row.registry)}* answers"
-            blocks.append(section(f":large_green_circle: {head}"))
-        blocks.append(context(*details))
-        texts.append("; ".join([head.replace("*", ""), *details]))
-    if len(rows) > _HEALTHS:
-        rest = f"and {many(len(rows) - _HEALTHS, 'more registry', 'more registries')}"
-        texts.append(f"{rest}: {code('/registry status --on NAME')}")
-        blocks.append(section(texts[-1]))
+    for row, (name, answers, details) in zip(rows, told[:count], strict=False):
+        light = ":red_circle:" if row.problem else ":large_green_circle:"
+        blocks += [section(f"{light} *{name}*{answers}"), context(*details)]
+    rest = many(len(rows) - count, "more registry", "more registries")
+    more = f"and {rest}: {code('/registry status --on NAME')}" if len(rows) > count else ""
+    if more:
+        blocks.append(section(more))
     blocks.append(context(f"registry-bot {version}"))
-    return message("\n".join(texts), [*blocks, *share_row(command)])
+    text = "\n".join([*texts[:count], *([more] if more else [])])
+    return message(text, [*blocks, *share_row(command)])
+
+
+def _answers(row: Health) -> str:
+    return f": {mark_commands(row.problem[:400])}" if row.problem else " answers"
 
 
 def _health(row: Health) -> list[str]:
     """What else is known of a registry, one thing after the other."""
-    details = [mark_commands(row.hint)] if row.problem else [f"Deletion: {escape(row.deletes)}"]
-    details.append(f"Garbage collection: {mark_commands(row.collection)}")
-    if row.busy:
-        details.append(f"At work: {escape(row.busy)}")
     windows = many(row.open_windows, "open undo window")
     held = f" holding {size(row.window_bytes)}" if row.open_windows else ""
-    details.append(f"{many(row.open_requests, 'open request')}, {windows}{held}")
-    return [detail for detail in details if detail]
+    details = [
+        mark_commands(row.hint[:400]) if row.problem else f"Deletion: {words(row.deletes)}",
+        f"Garbage collection: {mark_commands(row.collection[:400])}",
+        f"At work: {words(row.busy)}" if row.busy else "",
+        f"{many(row.open_requests, 'open request')}, {windows}{held}",
+    ]
+    return [detail for detail in details if detail.strip()]
 
 
 def request_list(requests: Sequence[Request], *, everything: bool, command: str) -> Message:
@@ -273,7 +276,7 @@ def request_list(requests: Sequence[Request], *, everything: bool, command: str)
 def _about(request: Request) -> str:
     """What a request does, in a word or two."""
     subject = f" of R{request.subject}" if request.subject else ""
-    return f"{escape(request.action)}{subject}"
+    return f"{words(request.action)}{subject}"
 
 
 def _request_line(request: Request) -> str:
@@ -281,7 +284,7 @@ def _request_line(request: Request) -> str:
         f"{i.repository}:{i.tag}" if i.tag else f"{i.repository}@{i.digest[:19]}"
         for i in request.items
     ]
-    what = ", ".join(code(name, 150) for name in names[:3]) or f"on {escape(request.registry)}"
+    what = ", ".join(code(name, 150) for name in names[:3]) or f"on {words(request.registry)}"
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     open_windows = [w for w in request.windows if w.state is WindowState.OPEN]
     until = (

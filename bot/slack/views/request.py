@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bot.rules.approval import Request, State, WindowState
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action
-from bot.slack.limits import code, escape
+from bot.slack.limits import code
 from bot.slack.views import collection
 from bot.slack.views.blocks import (
     Block,
@@ -95,7 +95,7 @@ def summary(shown: Request) -> str:
     asked = f"<@{shown.requester}> asked to {_VERBS[Action(shown.action)]} "
     parts = [
         stop(f"{stands(shown)}{_outcome(shown)}"),
-        stop(asked + (what if names or shown.subject else escape(shown.registry))),
+        stop(asked + (what if names or shown.subject else words(shown.registry, 80))),
         stop(f"Why: {words(shown.reason)}") if shown.reason else "",
         collection.text(shown) if shown.action == Action.GC else "",
         " ".join(_notes(shown)),
@@ -107,7 +107,7 @@ def _outcome(shown: Request) -> str:
     """What stands behind the state: who or what brought it about."""
     if shown.state is State.ABORTED and shown.abort_by:
         return f" by <@{shown.abort_by}>"
-    why = mark_commands(str(shown.result.get("why") or ""))
+    why = mark_commands(str(shown.result.get("why") or "")[:800])
     if shown.state is State.OUTDATED:
         return f": {stop(why)} Nothing was deleted." if why else ""
     told = {State.FAILED, State.EXPIRED, State.ABORTED, State.PARTLY_DONE}
@@ -120,18 +120,17 @@ def _outcome(shown: Request) -> str:
 
 def _what(shown: Request) -> str:
     verb = _VERBS[Action(shown.action)]
-    who = f"<@{shown.requester}>"
+    who, where = f"<@{shown.requester}>", words(shown.registry, 80)
     if shown.action in {Action.UNDO, Action.PURGE_REQUEST}:
-        return f"{who} asks to {verb} *R{shown.subject}* on {escape(shown.registry)}"
+        return f"{who} asks to {verb} *R{shown.subject}* on {where}"
     if shown.action == Action.GC:
-        return f"{who} asks to {verb} *{escape(shown.registry)}*"
+        return f"{who} asks to {verb} *{where}*"
     plan = DeletionPlan.from_json(shown.plan)
+    tags = many(len(plan.tags), "tag")
     if shown.action == Action.PURGE:
-        return (
-            f"{who} asks to *purge* {many(len(plan.digests), 'digest')} with "
-            f"{many(len(plan.tags), 'tag')} on {escape(shown.registry)}, *without an undo window*"
-        )
-    return f"{who} asks to *delete* {many(len(plan.tags), 'tag')} on {escape(shown.registry)}"
+        digests = many(len(plan.digests), "digest")
+        return f"{who} asks to *purge* {digests} with {tags} on {where}, *without an undo window*"
+    return f"{who} asks to *delete* {tags} on {where}"
 
 
 def body(shown: Request, *, limit: int = _DIGESTS) -> list[Block]:
@@ -198,7 +197,7 @@ def _notes(shown: Request) -> list[str]:
         notes.append(f"Touches the same images as {names}.")
     waiting = shown.progress.get("waiting")
     if waiting and shown.state in {State.APPROVED, State.RUNNING}:
-        notes.append(f"Waiting: {stop(mark_commands(str(waiting)[:600]))}")
+        notes.append(f"Waiting: {stop(mark_commands(str(waiting)[:400]))}")
     if shown.action == Action.DELETE:
         notes += _window_notes(shown)
     if shown.action == Action.PURGE and shown.state in {State.PURGED, State.PARTLY_DONE}:

@@ -1,5 +1,8 @@
 """Deleting tags on a real registry 2.8: what goes, what stays, and what stops it."""
 
+import asyncio
+import dataclasses
+
 import httpx
 import pytest
 
@@ -7,7 +10,8 @@ from bot.operations.errors import Refusal
 from bot.registry.errors import NotFound
 from bot.rules.approval import ItemState, State, WindowState
 from bot.rules.plan import DeletionPlan
-from bot.rules.policy import Protection
+from bot.rules.policy import Action, Protection, Rule, Step
+from bot.store.jobs import LeaseLost
 from tests.support.images import pull, push_image, push_index
 from tests.support.real_registry import RealRegistry
 from tests.support.rig import ANN, BOB, CAT, Rig, policy
@@ -314,3 +318,83 @@ async def test_a_broken_index_can_still_be_untagged(rig: Rig, registry: RealRegi
 
     assert ended.state is State.DONE, ended.items
     assert await rig.registry.client.tags("a") == []
+
+
+async def test_two_approvals_are_two_people(registry: RealRegistry, tmp_path) -> None:
+    await push_image(registry.url, "a", "1")
+    before = policy()
+    double = Rule(
+        name="double",
+        actions=frozenset({Action.DELETE}),
+        requesters=("anyone",),
+        steps=(Step(("leads",), 2),),
+    )
+    rules = dataclasses.replace(before, rules=(double,))
+    async with Rig.open(tmp_path, registry.url, rules=rules) as rig:
+        request = await rig.delete("a:1")
+        assert "1 more to go" in await rig.approve(request, BOB)
+        with pytest.raises(Refusal, match="decided on R1 already"):
+            await rig.approve(request, BOB)
+        assert (await rig.get(request)).state is State.PENDING
+        await rig.approve(request, CAT)
+        assert (await rig.finished(request)).state is State.DONE
+
+
+async def test_a_changed_rule_makes_open_requests_outdated(
+    rig: Rig, registry: RealRegistry
+) -> None:
+    await push_image(registry.url, "a", "1")
+    request = await rig.delete("a:1")
+    stricter = rig.with_policy(policy(undo_window=60.0))
+    assert "outdated" in await stricter.approve(request)
+    assert (await rig.get(request)).state is State.OUTDATED
+    assert await rig.registry.client.tags("a") == ["1"]
+
+
+async def test_waiting_for_the_registrys_lock_stops_the_clock(registry, tmp_path) -> None:
+    """Another exclusive job held the registry for longer than `execute_within`."""
+    await push_image(registry.url, "a", "1")
+    async with Rig.open(tmp_path, registry.url, rules=policy(execute_within=0.5)) as rig:
+        async with rig.store.transaction() as tx:
+            await tx.jobs.add("collect", registry="corp", exclusive=True)
+        other = await rig.store.claim_job("somebody else", lease=30)
+        assert other is not None
+        request = await rig.delete("a:1")
+        await rig.approve(request)
+        await asyncio.sleep(0.8)  # longer than execute_within; time is what this is about
+        async with rig.store.transaction(other) as tx:
+            await tx.jobs.finish(other)
+        assert (await rig.finished(request)).state is State.DONE
+
+
+async def test_an_approval_that_comes_to_nothing_in_time_expires(registry, tmp_path) -> None:
+    await push_image(registry.url, "a", "1")
+    async with Rig.open(tmp_path, registry.url, rules=policy(execute_within=0.3)) as rig:
+        request = await rig.delete("a:1")
+        await rig.approve(request)
+        await asyncio.sleep(0.5)
+        ended = await rig.finished(request)
+        assert ended.state is State.EXPIRED
+        assert await rig.registry.client.tags("a") == ["1"]
+
+
+async def test_a_paused_worker_that_wakes_up_does_nothing(rig: Rig, registry: RealRegistry) -> None:
+    """Its lease ran out while it slept; the registry is not touched on its behalf."""
+    await push_image(registry.url, "a", "1")
+    request = await rig.delete("a:1")
+    await rig.approve(request)
+    slow = await rig.store.claim_job("paused", lease=0.0)
+    assert slow is not None
+    ended = await rig.finished(request)
+    assert ended.state is State.DONE
+    pushed = await push_image(registry.url, "a", "1")
+    with pytest.raises(LeaseLost):
+        await rig.untag._one(
+            slow,
+            await rig.get(request),
+            rig.registry,
+            DeletionPlan.from_json(request.plan),
+            request.items[0],
+            await rig.untag._originals(rig.registry, request),
+        )
+    assert (await rig.registry.client.head("a", "1")).digest == pushed.digest

@@ -191,17 +191,24 @@ async def finish_running(
         )
         if until is not None:
             await _open_windows(tx, request, done, until)
-        await tx.audit.append(
-            "request.finished",
-            registry=request.registry,
-            request_id=request.id,
-            rule=request.rule,
-            plan_hash=plan_hash(request),
-            detail={"state": state, "undo_until": until},
-        )
-        await tx.outbox.refresh(request.id)
-        await tx.outbox.thread(request.id, "finished", {})
-        await tx.jobs.finish(job)
+        await announce_end(tx, job, request, state, undo_until=until)
+
+
+async def announce_end(
+    tx: Transaction, job: Job, request: Request, state: State, **facts: float | None
+) -> None:
+    """The end of a request: audit, message, thread, and the job with them."""
+    await tx.audit.append(
+        "request.finished",
+        registry=request.registry,
+        request_id=request.id,
+        rule=request.rule,
+        plan_hash=plan_hash(request),
+        detail={"state": state, **facts},
+    )
+    await tx.outbox.refresh(request.id)
+    await tx.outbox.thread(request.id, "finished", {})
+    await tx.jobs.finish(job)
 
 
 def _end_state(items: list[Item]) -> State:
@@ -259,14 +266,4 @@ async def finish_purge(ctx: Context, job: Job, request: Request) -> None:
                     )
                     await tx.windows.settle(request.id, *key, WindowState.PURGED)
         await tx.requests.move(request.id, [State.RUNNING], state, finished_at=now)
-        await tx.audit.append(
-            "request.finished",
-            registry=request.registry,
-            request_id=request.id,
-            rule=request.rule,
-            plan_hash=plan_hash(request),
-            detail={"state": state},
-        )
-        await tx.outbox.refresh(request.id)
-        await tx.outbox.thread(request.id, "finished", {})
-        await tx.jobs.finish(job)
+        await announce_end(tx, job, request, state)

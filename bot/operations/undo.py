@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from bot.operations import requesting
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
-from bot.operations.running import begin, patient, plan_hash
+from bot.operations.items import attempting, digest_of, settled, still_ours
+from bot.operations.running import announce_end, begin, patient
 from bot.registry.errors import (
     Corrupt,
     Forbidden,
@@ -113,7 +114,9 @@ class Undo:
             for item in request.items:
                 if not item.state.is_settled:
                     state, detail = await self._one(job, request, registry, item)
-                    await self._settle(job, request, item, state, detail)
+                    back = state is ItemState.RESTORED
+                    event = "tag.restored" if back else "tag.not_restored"
+                    await settled(self._ctx, job, request, item, event, state, detail)
         await self._finish(job, request)
 
     async def _nothing_to_recheck(self, _: Request) -> str:
@@ -122,16 +125,7 @@ class Undo:
     async def _one(
         self, job: Job, request: Request, registry: Registry, item: Item
     ) -> tuple[ItemState, str]:
-        async with self._ctx.store.transaction(job) as tx:
-            await tx.requests.set_item(request.id, item.position, ItemState.ATTEMPTING)
-            await tx.audit.append(
-                "tag.restore_attempted",
-                registry=request.registry,
-                request_id=request.id,
-                repository=item.repository,
-                tag=item.tag,
-                digest=item.digest,
-            )
+        await attempting(self._ctx, job, request, item, "tag.restore_attempted")
         try:
             return await self._put_back(job, registry, item)
         except Gone as gone:
@@ -142,7 +136,7 @@ class Undo:
             return ItemState.FAILED, f"{error.sentence} {error.hint}".strip()
 
     async def _put_back(self, job: Job, registry: Registry, item: Item) -> tuple[ItemState, str]:
-        current = await _digest_of(registry, item)
+        current = await digest_of(registry, item)
         if current == item.digest:
             return ItemState.RESTORED, ""
         if current is not None:
@@ -152,7 +146,7 @@ class Undo:
             await _check_layers(registry, item.repository, raw)
         for raw in below:
             await self._put(job, registry, item.repository, raw.digest, raw)
-        if await _digest_of(registry, item) is not None:
+        if await digest_of(registry, item) is not None:
             return ItemState.MOVED, "the tag was pushed a moment ago, and stays where it is"
         await self._put(job, registry, item.repository, item.tag, wanted)
         for raw in [wanted, *below]:
@@ -162,8 +156,7 @@ class Undo:
     async def _put(
         self, job: Job, registry: Registry, repository: str, reference: str, raw: RawManifest
     ) -> None:
-        async with self._ctx.store.transaction(job):
-            pass
+        await still_ours(self._ctx, job)
         await registry.client.put_manifest(repository, reference, raw)
 
     async def _bytes(self, item: Item) -> tuple[RawManifest, list[RawManifest]]:
@@ -184,22 +177,6 @@ class Undo:
                 below = [*level, *below]
         return found[item.digest], below
 
-    async def _settle(
-        self, job: Job, request: Request, item: Item, state: ItemState, detail: str
-    ) -> None:
-        async with self._ctx.store.transaction(job) as tx:
-            await tx.requests.set_item(request.id, item.position, state, detail=detail)
-            await tx.audit.append(
-                "tag.restored" if state is ItemState.RESTORED else "tag.not_restored",
-                registry=request.registry,
-                request_id=request.id,
-                repository=item.repository,
-                tag=item.tag,
-                digest=item.digest,
-                detail={"outcome": state, "detail": detail},
-            )
-            await tx.outbox.refresh(request.id)
-
     async def _finish(self, job: Job, request: Request) -> None:
         async with self._ctx.store.transaction(job) as tx:
             request = await tx.requests.get(request.id)
@@ -212,17 +189,7 @@ class Undo:
             await tx.requests.move(request.id, [State.RUNNING], state, finished_at=now)
             if request.subject is not None and back:
                 await self._close_windows(tx, request, back)
-            await tx.audit.append(
-                "request.finished",
-                registry=request.registry,
-                request_id=request.id,
-                rule=request.rule,
-                plan_hash=plan_hash(request),
-                detail={"state": state},
-            )
-            await tx.outbox.refresh(request.id)
-            await tx.outbox.thread(request.id, "finished", {})
-            await tx.jobs.finish(job)
+            await announce_end(tx, job, request, state)
 
     async def _close_windows(
         self, tx: Transaction, request: Request, back: set[tuple[str, str]]
@@ -239,13 +206,6 @@ class Undo:
             await tx.requests.move(subject.id, [subject.state], State.UNDONE)
         await tx.outbox.refresh(subject.id)
         await tx.outbox.thread(subject.id, "undone", {"by": request.name})
-
-
-async def _digest_of(registry: Registry, item: Item) -> str | None:
-    try:
-        return (await registry.client.head(item.repository, item.tag)).digest
-    except NotFound:
-        return None
 
 
 async def _check_layers(registry: Registry, repository: str, raw: RawManifest) -> None:

@@ -13,6 +13,7 @@ from bot.operations.context import Context, Registry
 from bot.operations.deletion import UNTAG_BY_TAG, rebuild
 from bot.operations.errors import Refusal
 from bot.operations.images import ImageReader
+from bot.operations.items import attempting, digest_of, settled, still_ours
 from bot.operations.running import begin, finish_running, patient
 from bot.registry.errors import (
     DeleteDisabled,
@@ -29,6 +30,7 @@ from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Target
 from bot.store.jobs import Job
 
+_ATTEMPTED = "tag.delete_attempted"
 _NO_WAY = (DeleteDisabled, ReadOnly, Forbidden, Unauthorized, Unsupported)
 
 
@@ -99,61 +101,20 @@ class Untag:
                 )
         except _NO_WAY as error:
             state, detail = ItemState.FAILED, f"{error.sentence} {error.hint}".strip()
-        await self._settle(job, request, item, state, detail)
-
-    async def _settle(
-        self, job: Job, request: Request, item: Item, state: ItemState, detail: str
-    ) -> None:
-        async with self._ctx.store.transaction(job) as tx:
-            await tx.requests.set_item(request.id, item.position, state, detail=detail)
-            await tx.audit.append(
-                "tag.deleted" if state is ItemState.DONE else "tag.not_deleted",
-                registry=request.registry,
-                request_id=request.id,
-                repository=item.repository,
-                tag=item.tag,
-                digest=item.digest,
-                detail={"outcome": state, "detail": detail},
-            )
-            await tx.outbox.refresh(request.id)
-
-    async def _attempt(self, job: Job, request: Request, item: Item, placeholder: str = "") -> None:
-        async with self._ctx.store.transaction(job) as tx:
-            await tx.requests.set_item(
-                request.id, item.position, ItemState.ATTEMPTING, placeholder=placeholder
-            )
-            await tx.audit.append(
-                "tag.delete_attempted",
-                registry=request.registry,
-                request_id=request.id,
-                repository=item.repository,
-                tag=item.tag,
-                digest=item.digest,
-                detail={"placeholder": placeholder} if placeholder else {},
-            )
-
-    async def _still_ours(self, job: Job) -> None:
-        """The fence guards our tables, not the registry: look again before each outside act."""
-        async with self._ctx.store.transaction(job):
-            pass
-
-    async def _digest_of(self, registry: Registry, item: Item) -> str | None:
-        try:
-            return (await registry.client.head(item.repository, item.tag)).digest
-        except NotFound:
-            return None
+        event = "tag.deleted" if state is ItemState.DONE else "tag.not_deleted"
+        await settled(self._ctx, job, request, item, event, state, detail)
 
     async def _by_tag(
         self, job: Job, request: Request, registry: Registry, item: Item
     ) -> tuple[ItemState, str]:
         if item.state is ItemState.WAITING:
-            await self._attempt(job, request, item)
-        current = await self._digest_of(registry, item)
+            await attempting(self._ctx, job, request, item, _ATTEMPTED)
+        current = await digest_of(registry, item)
         if current is None:
             return ItemState.DONE, "" if item.state is ItemState.ATTEMPTING else "gone already"
         if current != item.digest:
             return ItemState.MOVED, f"now on {current}"
-        await self._still_ours(job)
+        await still_ours(self._ctx, job)
         try:
             await registry.client.delete_tag(item.repository, item.tag)
         except NotFound:
@@ -168,7 +129,7 @@ class Untag:
         item: Item,
         original: RawManifest,
     ) -> tuple[ItemState, str]:
-        current = await self._digest_of(registry, item)
+        current = await digest_of(registry, item)
         if item.placeholder and current == item.placeholder:
             return await self._drop(job, registry, item, item.placeholder, original)
         if current is None:
@@ -180,10 +141,10 @@ class Untag:
                 await self._drop_stray(job, registry, item)
             return ItemState.MOVED, f"now on {current}"
         placeholder = await self._placeholder(registry, request, item, original)
-        await self._attempt(job, request, item, placeholder.digest)
-        if await self._digest_of(registry, item) != item.digest:
+        await attempting(self._ctx, job, request, item, _ATTEMPTED, placeholder.digest)
+        if await digest_of(registry, item) != item.digest:
             return ItemState.MOVED, "pushed again a moment ago"
-        await self._still_ours(job)
+        await still_ours(self._ctx, job)
         await registry.client.put_manifest(item.repository, item.tag, placeholder)
         return await self._drop(job, registry, item, placeholder.digest, original)
 
@@ -210,14 +171,14 @@ class Untag:
         placeholder: str,
         original: RawManifest,
     ) -> tuple[ItemState, str]:
-        await self._still_ours(job)
+        await still_ours(self._ctx, job)
         try:
             await registry.client.delete_manifest(item.repository, placeholder)
         except NotFound:
             pass
         except _NO_WAY as error:
             # The push went through and the delete does not: give the tag its image back.
-            await self._still_ours(job)
+            await still_ours(self._ctx, job)
             try:
                 await registry.client.put_manifest(item.repository, item.tag, original)
             except RegistryError as second:
@@ -230,7 +191,7 @@ class Untag:
 
     async def _drop_stray(self, job: Job, registry: Registry, item: Item) -> None:
         """Somebody pushed over our placeholder; deleting it leaves their tag alone."""
-        await self._still_ours(job)
+        await still_ours(self._ctx, job)
         with contextlib.suppress(NotFound):
             await registry.client.delete_manifest(item.repository, item.placeholder)
 

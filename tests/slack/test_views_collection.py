@@ -100,6 +100,18 @@ def test_what_is_risky_is_a_warning() -> None:
     assert "pulls go on" not in offline
 
 
+def test_untagged_manifests_are_named_before_and_counted_after() -> None:
+    preview = {"blobs": 1, "bytes": 1, "manifests": [digest(n) for n in range(500)]}
+    shown = request(_pending(preview=preview, delete_untagged=True))
+    check(shown)
+    assert "1 B, 500 manifests." in read(shown)
+    inside = read(shown).count("`sha256:")
+    assert inside > 20
+    assert f"and {500 - inside} more" in read(shown)
+    assert "*Deleted* 1 untagged manifest" in read(request(_ended(manifests=1)))
+    assert "*Deleted*" not in read(request(_ended(State.ABORTED, manifests=1)))
+
+
 def test_open_windows_can_each_be_ended() -> None:
     shown = request(
         _pending(windows=[[7, 5_000_000], [9, 1]], until={"7": NOW + 3600}),
@@ -208,6 +220,7 @@ def test_the_report_says_what_was_measured() -> None:
         ),
         ({"left_blobs": 1}, "1 blob of the plan is still there; the next collection takes it.", ""),
         ({"left_blobs": 2}, "2 blobs of the plan are still there", ""),
+        ({"freed_bytes": 1_000, "freed_blobs": 2}, "*Freed* 2 blobs, *1.0 kB*", "2 blobs, 1.0 kB"),
         ({"taken_over": True}, "The bot was restarted on the way", ""),
         ({"freed_bytes": 0, "freed_blobs": 0}, "*Freed* 0 blobs, *0 B*", "Freed 0 blobs, 0 B"),
     ],

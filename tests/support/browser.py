@@ -6,39 +6,14 @@ mouse and keyboard are the browser's own events, and what a test must never miss
 errors of the console, exceptions, dialogs, and requests to another host.
 """
 
-import asyncio
 import base64
-import contextlib
 import json
-import os
-import shutil
-import signal
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
-
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-_ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--no-proxy-server",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--remote-debugging-port=0",
-)
-_LISTENING = "DevTools listening on "
+from tests.support.devtools import BrowserError, DevTools, program
 
 # key -> (code, Windows key code, the text it types)
 _KEYS = {
@@ -66,6 +41,9 @@ _WAIT = """new Promise((resolve, reject) => {
   look();
 })"""  # noqa: E501
 
+# Two frames: what the last change brought is drawn by then.
+_DRAWN = "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r(1))))"
+
 # The last element that fits, as the newest message stands last: its middle, if a click gets there.
 _PLACE = """(() => {
   const all = [...document.querySelectorAll(%s)].filter(e => e.getClientRects().length
@@ -80,15 +58,6 @@ _PLACE = """(() => {
 })()"""
 
 
-class BrowserError(AssertionError):
-    """The browser refused a command, or the page did not come to be as expected."""
-
-
-def program() -> str | None:
-    """The path of an installed Chromium, if there is one."""
-    return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
-
-
 def selector(text: str) -> str:
     """A CSS selector as it is; a bare word such as `composer` means that `data-testid`."""
     return f'[data-testid="{text}"]' if text.replace("-", "").isalnum() else text
@@ -97,8 +66,9 @@ def selector(text: str) -> str:
 class Page:
     """One tab with cookies of its own."""
 
-    def __init__(self, browser: "Browser", session: str, url: str) -> None:
+    def __init__(self, browser: DevTools, session: str, url: str) -> None:
         self._browser, self._session = browser, session
+        browser.listen(session, self._heard)
         self._own = urlsplit(url).netloc
         self.url = url
         self.errors: list[str] = []
@@ -133,11 +103,11 @@ class Page:
         if where.scheme in ("http", "https", "ws", "wss") and where.netloc != self._own:
             self.foreign_requests.append(url)
 
-    async def start(self, width: int, height: int) -> None:
+    async def start(self, width: int, height: int, dark: bool) -> None:
         """Listen to everything, then open the address."""
         for domain in ("Page", "Runtime", "Network", "Log", "Inspector"):
             await self.send(f"{domain}.enable")
-        await self.emulate(width=width, height=height)
+        await self.emulate(dark=dark, width=width, height=height)
         answer = await self.send("Page.navigate", url=self.url)
         if answer.get("errorText"):
             raise BrowserError(f"{self.url} did not open: {answer['errorText']}")
@@ -201,7 +171,12 @@ class Page:
         Waits until it is there, enabled, and not covered by something else.
         """
         found, wanted = json.dumps(selector(where)), json.dumps(text)
-        at = await self.wait_for(_PLACE % (found, wanted, wanted), timeout)
+        place = _PLACE % (found, wanted, wanted)
+        at, before = await self.wait_for(place, timeout), None
+        while at != before:  # a list that is still moving is waited for
+            before = at
+            await self.evaluate(_DRAWN)
+            at = await self.wait_for(place, timeout)
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             pressed = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
             await self.send("Input.dispatchMouseEvent", type=kind, x=at["x"], y=at["y"], **pressed)
@@ -258,17 +233,15 @@ class Page:
 
         Returns the size of the file in bytes.
         """
+        area = None if isinstance(clip, str) else clip
         if isinstance(clip, str):
             box = f"document.querySelector({json.dumps(selector(clip))}).getBoundingClientRect()"
-            clip = json.loads(await self.evaluate(f"JSON.stringify({box})"))
+            area = json.loads(await self.evaluate(f"JSON.stringify({box})"))
         shape: dict[str, Any] = {}
-        if clip:
-            sides = {side: clip[side] for side in ("x", "y", "width", "height")}
+        if area:
+            sides = {side: area[side] for side in ("x", "y", "width", "height")}
             shape = {"clip": {**sides, "scale": 1}}
-        # Two frames: what the last change brought is drawn by then.
-        await self.evaluate(
-            "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r(1))))"
-        )
+        await self.evaluate(_DRAWN)
         answer = await self.send("Page.captureScreenshot", format="png", **shape)
         data = base64.b64decode(answer["data"])
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -276,163 +249,16 @@ class Page:
         return len(data)
 
 
-class Browser:
-    """A browser process and the connection to it."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._pages: dict[str, Page] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._number = 0
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def open(cls, path: str | None = None) -> AsyncIterator["Browser"]:
-        """Start a browser with a fresh profile; it and the profile are gone at the end."""
-        found = path or program()
-        if found is None:
-            raise BrowserError("no Chromium here: `make setup` installs it")
-        home = tempfile.mkdtemp(prefix="browser-")
-        process = await asyncio.create_subprocess_exec(
-            found,
-            *_ARGUMENTS,
-            f"--user-data-dir={home}/profile",
-            "about:blank",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home},
-            start_new_session=True,
-        )
-        browser = cls(process)
-        try:
-            address = await browser._address()
-            async with (
-                aiohttp.ClientSession(trust_env=False) as http,
-                http.ws_connect(address, max_msg_size=0) as socket,
-            ):
-                browser._socket = socket
-                reading = asyncio.create_task(browser._read(socket))
-                try:
-                    yield browser
-                finally:
-                    await browser._say_goodbye()
-                    reading.cancel()
-                    await asyncio.gather(reading, return_exceptions=True)
-        finally:
-            await browser._end()
-            await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
-
-    async def _address(self) -> str:
-        """Where the browser listens: it says so on its standard error."""
-        said: list[str] = []
-        stream = self.process.stderr
-        assert stream is not None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(30):
-                while line := (await stream.readline()).decode(errors="replace").strip():
-                    if line.startswith(_LISTENING):
-                        self.later(self._drain(stream))
-                        return line.removeprefix(_LISTENING)
-                    said.append(line)
-        raise BrowserError("the browser did not start:\n" + "\n".join(said[-20:]))
-
-    @staticmethod
-    async def _drain(stream: asyncio.StreamReader) -> None:
-        """Keep reading, so that a talkative browser is never held up by a full pipe."""
-        while await stream.read(65536):
-            pass
-
-    def later(self, work: Any) -> None:
-        """Do something beside, and drop its answer."""
-        task: asyncio.Task[Any] = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def send(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
-        """Send one command and wait for its answer (30 seconds at most)."""
-        if self._socket is None or self._socket.closed:
-            raise BrowserError(f"{method}: the browser is gone")
-        self._number += 1
-        number = self._number
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
-        if session:
-            message["sessionId"] = session
-        try:
-            await self._socket.send_json(message)
-            async with asyncio.timeout(60):
-                return await answer
-        except TimeoutError:
-            raise BrowserError(f"{method} was never answered") from None
-        finally:
-            self._waiting.pop(number, None)
-
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async for message in socket:
-            if message.type is aiohttp.WSMsgType.TEXT:
-                self._take(json.loads(message.data))
-        self._fail_all("the browser closed the connection")
-
-    def _take(self, message: dict[str, Any]) -> None:
-        waiting = self._waiting.get(message.get("id", 0))
-        if waiting is not None and not waiting.done():
-            if "error" in message:
-                waiting.set_exception(BrowserError(message["error"]["message"]))
-            else:
-                waiting.set_result(message["result"])
-        elif page := self._pages.get(message.get("sessionId", "")):
-            page._heard(message.get("method", ""), message.get("params", {}))
-
-    def _fail_all(self, why: str) -> None:
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(BrowserError(why))
+class Browser(DevTools):
+    """A browser: `async with Browser.open() as browser`."""
 
     async def page(
-        self,
-        url: str,
-        *,
-        width: int = 1280,
-        height: int = 900,
-        dark: bool = False,
-        before: Callable[[Page], Any] | None = None,
+        self, url: str, *, width: int = 1280, height: int = 900, dark: bool = False
     ) -> Page:
-        """Open an address in a tab with cookies of its own, `before` it loads something awaited."""
-        context = await self.send("Target.createBrowserContext")
-        target = await self.send(
-            "Target.createTarget", url="about:blank", browserContextId=context["browserContextId"]
-        )
-        attached = await self.send(
-            "Target.attachToTarget", targetId=target["targetId"], flatten=True
-        )
-        page = Page(self, attached["sessionId"], url)
-        self._pages[attached["sessionId"]] = page
-        if before:
-            await before(page)
-        await page.start(width, height)
-        if dark:
-            await page.emulate(dark=True)
+        """Open an address in a tab with cookies of its own; returns once it is loaded."""
+        page = Page(self, await self.tab(), url)
+        await page.start(width, height, dark)
         return page
 
-    async def _say_goodbye(self) -> None:
-        with contextlib.suppress(BrowserError, TimeoutError, aiohttp.ClientError):
-            async with asyncio.timeout(5):
-                await self.send("Browser.close")
 
-    async def _end(self) -> None:
-        """See that the process has ended, and with it every process that it started."""
-        try:
-            async with asyncio.timeout(5):
-                await self.process.wait()
-        except TimeoutError:
-            pass
-        finally:
-            # Its own session was started for it: the group is the browser and its helpers only.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            await self.process.wait()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+__all__ = ["Browser", "BrowserError", "Page", "program", "selector"]

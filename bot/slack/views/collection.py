@@ -1,6 +1,6 @@
 """What a garbage collection will do, does, and did."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.gc.steps import Step
@@ -47,6 +47,8 @@ def _before(shown: Request) -> list[Block]:
         lines.append(f"{found} It may differ a little when it runs.")
     elif plan.get("note"):
         lines.append(mark_commands(plan["note"][:1000]))
+    if seen and seen["manifests"]:
+        lines.append(f"*Untagged manifests* {_digests(seen['manifests'])}")
     if plan["delete_untagged"]:
         lines.append(
             ":warning: *Deletes untagged manifests*, also those that only something outside the "
@@ -69,6 +71,10 @@ def _before(shown: Request) -> list[Block]:
             rest = len(plan["windows"]) - 5
             blocks.append(context(f"and {rest} more: {code('/registry requests')}"))
     return blocks
+
+
+def _digests(digests: Sequence[str]) -> str:
+    return listed([code(digest[:19]) for digest in digests], 1000)
 
 
 def _window(plan: Mapping[str, Any], number: int, count: int) -> Block:
@@ -135,6 +141,8 @@ def _report(shown: Request) -> str:
             else "bytes not measured: `storage_root` is not set"
         )
         lines.append(f"*Freed* {many(result.get('freed_blobs') or 0, 'blob')}, {measured}")
+    if result.get("manifests") and shown.state is State.DONE:
+        lines.append(f"*Deleted* {many(result['manifests'], 'untagged manifest')}")
     left = result.get("left_blobs")
     if left:
         are, them = ("is", "it") if left == 1 else ("are", "them")
@@ -196,7 +204,7 @@ def dry_run(registry: str, seen: Any, windows: list[tuple[str, int, float]]) -> 
     )
     blocks = [section(f"{sentence} Nothing was changed.")]
     if seen.manifests:
-        names = listed([code(d[:19]) for d in seen.manifests], 1000)
+        names = _digests(seen.manifests)
         blocks.append(
             section(f"It would delete {many(len(seen.manifests), 'untagged manifest')}: {names}")
         )

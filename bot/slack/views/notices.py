@@ -202,8 +202,8 @@ def _undone(_: Request, data: Mapping[str, Any]) -> Message:
 
 def _taken_over(shown: Request, data: Mapping[str, Any]) -> Message:
     return said(
-        f"The bot was interrupted at “{data['step']}” and has taken {shown.name} up again. "
-        f"{escape(data['sentence'])}"
+        f"The bot was interrupted at “{words(data['step'], 100)}” and has taken {shown.name} up "
+        f"again. {words(data['sentence'])}"
     )
 
 
@@ -213,7 +213,7 @@ def _restore_failed(shown: Request, data: Mapping[str, Any]) -> Message:
     command = escape(data["command"].replace("```", "'''"))
     return message(
         f"{people}: the registry could not be made writable again: {why} "
-        f"Type on its host: {command}",
+        f"Type on its host: {code(data['command'], 1000)}",
         [
             section(
                 f":rotating_light: {people}: *the registry could not be made writable again.* {why}"

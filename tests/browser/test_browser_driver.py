@@ -1,0 +1,148 @@
+"""The driver of the browser itself, on a small page: what it reports can be believed."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.support.browser import Browser, BrowserError, Page, program
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(program() is None, reason="no Chromium: `make setup` installs it"),
+]
+
+HTML = """<!doctype html><html lang="en"><head><link rel="icon" href="data:,"><title>t</title>
+<style>body { background: rgb(255, 255, 255); margin: 0 }
+@media (prefers-color-scheme: dark) { body { background: rgb(0, 0, 0) } }</style></head><body>
+<input data-testid="field"><button data-testid="add">Add</button>
+<button class="twice">Same</button><button class="twice">Same</button>
+<button id="covered" style="position:absolute;top:300px">Covered</button>
+<div style="position:absolute;top:290px;width:200px;height:60px;background:#eee"></div>
+<select data-testid="who"><option value="a">A</option><option value="b">B</option></select>
+<ul id="list"></ul><p id="said"></p>
+<script>
+const say = text => { document.querySelector("#said").textContent = text; };
+const field = document.querySelector("input");
+document.querySelector("[data-testid=add]").onclick = e => setTimeout(() => {
+  const item = document.createElement("li"); item.textContent = field.value;
+  document.querySelector("#list").append(item); say("trusted " + e.isTrusted);
+}, 50);
+field.onkeydown = e => { if (e.key === "Enter") say("entered " + field.value); };
+document.querySelectorAll(".twice").forEach((b, n) => b.onclick = () => say("same " + n));
+document.querySelector("select").onchange = e => say("chose " + e.target.value);
+</script></body></html>"""
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    async def index(_: web.Request) -> web.Response:
+        return web.Response(text=HTML, content_type="text/html")
+
+    site = web.Application()
+    site.router.add_get("/", index)
+    runner = web.AppRunner(site)
+    await runner.setup()
+    tcp = web.TCPSite(runner, "127.0.0.1", 0)
+    await tcp.start()
+    host, port = runner.addresses[0][:2]
+    async with Browser.open() as browser:
+        yield await browser.page(f"http://{host}:{port}/")
+    await runner.cleanup()
+
+
+async def test_types_clicks_and_waits(page: Page) -> None:
+    await page.type("field", "first <b>&")
+    await page.click("add", "Add")
+    await page.wait_for_text("first <b>&", "#list")
+    await page.wait_for_text("trusted true")
+    await page.type("field", "second")
+    assert await page.evaluate("document.querySelector('input').value") == "second"
+    await page.press("Enter")
+    await page.wait_for_text("entered second")
+    await page.click(".twice", "Same")
+    assert await page.text("#said") == "same 1"
+    await page.choose("who", "b")
+    assert await page.text("#said") == "chose b"
+    assert await page.count("#list li") == 1
+    assert page.errors == []
+    assert page.foreign_requests == []
+
+
+async def test_the_keyboard_moves_the_focus(page: Page) -> None:
+    await page.press("Tab")
+    assert await page.evaluate("document.activeElement.dataset.testid") == "field"
+    await page.press("x")
+    await page.press("Tab")
+    await page.press("Enter")
+    await page.wait_for_text("x", "#list")
+    await page.press("Tab", shift=True)
+    assert await page.evaluate("document.activeElement.dataset.testid") == "field"
+
+
+async def test_what_never_comes_and_what_is_covered_is_an_error(page: Page) -> None:
+    with pytest.raises(BrowserError, match="never true"):
+        await page.wait_for("false", timeout=0.3)
+    with pytest.raises(BrowserError, match="never true"):
+        await page.click("#covered", timeout=0.3)
+    with pytest.raises(BrowserError, match="never true"):
+        await page.click("add", "Ad", timeout=0.3)
+    with pytest.raises(BrowserError, match="not defined"):
+        await page.evaluate("nothing_there")
+
+
+async def test_errors_dialogs_and_foreign_requests_are_collected(page: Page) -> None:
+    await page.evaluate("console.error('bad thing'); setTimeout(() => missing(), 0); 1")
+    await page.evaluate("alert('hello'); fetch('http://example.invalid/x').catch(() => 1)")
+    await page.evaluate("new Promise(r => setTimeout(r, 0))")
+    errors = "\n".join(page.errors)
+    assert "bad thing" in errors
+    assert "missing is not defined" in errors
+    assert "dialog: hello" in errors
+    assert page.foreign_requests == ["http://example.invalid/x"]
+
+
+async def test_a_wait_survives_a_navigation(page: Page) -> None:
+    await page.evaluate("setTimeout(() => { location.search = 'again' }, 50); 1")
+    await page.wait_for("location.search === '?again' && document.readyState === 'complete'")
+
+
+async def test_dark_small_and_pictures(page: Page, tmp_path: Path) -> None:
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert await page.evaluate(colour) == "rgb(255, 255, 255)"
+    await page.emulate(dark=True, width=390, height=700)
+    assert await page.evaluate(colour) == "rgb(0, 0, 0)"
+    assert await page.evaluate("[innerWidth, innerHeight].join()") == "390,700"
+    size = await page.screenshot(tmp_path / "new" / "window.png")
+    data = (tmp_path / "new" / "window.png").read_bytes()
+    assert len(data) == size
+    assert data.startswith(b"\x89PNG")
+    assert [int.from_bytes(data[n : n + 4], "big") for n in (16, 20)] == [390, 700]
+    await page.screenshot(tmp_path / "field.png", "field")
+    part = (tmp_path / "field.png").read_bytes()
+    assert int.from_bytes(part[16:20], "big") < 390
+
+
+async def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        async with Browser.open() as browser:
+            await browser.page("about:blank#")
+            assert list(tmp_path.glob("browser-*"))
+            raise RuntimeError("in the middle")
+    assert list(tmp_path.glob("browser-*")) == []
+    assert browser.process.returncode is not None
+    with pytest.raises(ProcessLookupError):
+        os.killpg(browser.process.pid, 0)
+
+
+async def test_a_browser_that_does_not_start_says_why(tmp_path: Path) -> None:
+    broken = tmp_path / "chromium"
+    broken.write_text("#!/bin/sh\necho 'missing library' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(BrowserError, match="missing library"):
+        async with Browser.open(str(broken)):
+            pass

@@ -34,6 +34,9 @@ from bot.telemetry import Metrics
 log = structlog.get_logger()
 
 _START_SECONDS = 10.0
+_WITHOUT_END = 1_000_000  # attempts; a registry that may be read-only is never given up
+_DAY = 86400.0
+_KEPT = 30 * _DAY  # how long finished jobs and delivered messages are kept
 _HOOKS = "https://hooks.slack.com/"
 
 
@@ -138,12 +141,12 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
     return {
         COMMAND: Handler(dispatcher.command, dispatcher.give_up, attempts=3),
         CLICK: Handler(dispatcher.click, dispatcher.give_up, attempts=3),
-        "expire": Handler(expire, nothing, attempts=100),
+        "expire": Handler(expire, nothing, attempts=_WITHOUT_END),
         "untag": Handler(untag.run, give_up),
         "purge": Handler(purge.run, give_up),
         "end window": Handler(purge.end_window, purge.give_up_window),
         "undo": Handler(undo.run, give_up),
-        "collect": Handler(collect.run, collect.give_up),
+        "collect": Handler(collect.run, collect.give_up, attempts=_WITHOUT_END),
     }
 
 
@@ -269,10 +272,16 @@ class Service:
 
     async def _watch(self, ctx: Context, connection: Connection | None) -> None:
         """Keep the gauges current, and forget addresses that Slack no longer honours."""
+        swept = 0.0
         while True:
             with contextlib.suppress(Exception):
                 async with ctx.store.transaction() as tx:
                     await tx.outbox.forget_old_urls()
+                    now = await tx.now()
+                    if now - swept > _DAY:
+                        await tx.jobs.forget(_KEPT)
+                        await tx.outbox.forget(_KEPT)
+                        swept = now
                     self.metrics.job_queue_depth.set(await tx.jobs.depth())
                     pending, oldest = await tx.outbox.pending()
                 self.metrics.outbox_pending.set(pending)

@@ -201,7 +201,23 @@ class CommandExecutor:
             output = self._output(job, dry_run)
             output.stdout.unlink(missing_ok=True)
             output.stderr.unlink(missing_ok=True)
-        self._file(job, "pid").unlink(missing_ok=True)
+        for suffix in ("pid", "plan.json"):
+            self._file(job, suffix).unlink(missing_ok=True)
+
+    def write_note(self, job: str, sizes: Mapping[str, int]) -> None:
+        """Keep the bytes of each blob that a job is about to delete, beside its outputs."""
+        path = self._prepared() / self._file(job, "plan.json").name
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(dict(sizes)), encoding="ascii")
+        draft.replace(path)
+
+    def read_note(self, job: str) -> dict[str, int] | None:
+        """What `write_note` kept; None if there is nothing, or nothing that can be read."""
+        try:
+            noted = json.loads(self._file(job, "plan.json").read_text(encoding="ascii"))
+            return {str(blob): int(size) for blob, size in noted.items()}
+        except (OSError, ValueError, AttributeError):
+            return None
 
     def blob_sizes(self, digests: Several[str]) -> dict[str, int]:
         """The bytes on disk of those blobs that are there; empty without a `storage_root`.

@@ -7,35 +7,25 @@ beside one.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Any
 
 from bot.gc.command import CommandExecutor
 from bot.gc.errors import CollectionAborted, CommandFailed, GcError
 from bot.gc.report import GcProgress, GcReport
 from bot.gc.steps import Recovery, Step, recovery_for
-from bot.operations import requesting
-from bot.operations.context import Asked, Context, Registry
+from bot.operations.collection_request import collector_of, sizes_of, untagged_gate
+from bot.operations.collection_result import outcome
+from bot.operations.context import Context, Registry
 from bot.operations.errors import Refusal
 from bot.operations.proof import Proof, ProofFailed
 from bot.operations.running import begin, fail
 from bot.operations.worker import TryLater
-from bot.registry.client import DeleteSupport
 from bot.registry.errors import RegistryError
-from bot.rules.approval import Draft, Request, State
-from bot.rules.policy import Action
+from bot.rules.approval import Request, State
 from bot.store.jobs import Job
 
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a dry run found: counts, bytes (None where the storage is out of reach)."""
-
-    blobs: int
-    manifests: tuple[str, ...]
-    size: int | None
-    summary: str
+_ATTEMPTS = 5  # to begin; what has begun is restored, however often that takes
 
 
 class Interrupted(Exception):
@@ -45,129 +35,6 @@ class Interrupted(Exception):
         super().__init__(why)
         self.why = why
         self.aborted = aborted
-
-
-def collector_of(registry: Registry) -> CommandExecutor:
-    """The registry's collector; refuses with the reason where there is none."""
-    reason = registry.collector.refusal() if registry.collector else registry.gc_note
-    if registry.collector is None or reason:
-        raise Refusal(
-            f"The bot cannot collect garbage on {registry.name}: {reason}",
-            "`registry-bot check` shows what is missing in [registries.gc].",
-        )
-    return registry.collector
-
-
-async def preview(
-    ctx: Context, registry: Registry, *, delete_untagged: bool, name: str, limited: bool = True
-) -> Preview:
-    """A dry run beside the live registry. It changes nothing; counts may move with pushes.
-
-    Parameters
-    ----------
-    name : names its output files.
-    limited : end it when somebody would wait too long for an answer.
-
-    Raises
-    ------
-    Refusal : there is no collector, one is at work, or `delete_untagged` would be unsafe.
-    GcError : the dry run failed.
-    """
-    collector = collector_of(registry)
-    if delete_untagged:
-        await _untagged_gate(ctx, registry)
-    async with ctx.store.reading() as tx:
-        running = await tx.jobs.running_exclusive(registry.name)
-    if (running and running[0] == "collect") or await collector.collecting():
-        raise Refusal(
-            f"A collection is at work on {registry.name} right now.",
-            "`/registry status` tells which.",
-        )
-    report = await collector.collect(
-        dry_run=True,
-        delete_untagged=delete_untagged,
-        job=name,
-        on_progress=None,
-        abort=None,
-        timeout=ctx.timing.preview if limited else None,
-    )
-    collector.forget(name)
-    sizes = await sizes_of(collector, report.eligible_blobs)
-    return Preview(
-        len(report.eligible_blobs),
-        tuple(sorted(_manifests(report))),
-        sum(sizes.values()) if sizes is not None else None,
-        report.summary,
-    )
-
-
-async def sizes_of(collector: CommandExecutor, blobs: Iterable[str]) -> dict[str, int] | None:
-    """Bytes of each blob on disk; None where the storage is out of reach."""
-    if collector.settings.storage_root is None:
-        return None
-    return await asyncio.to_thread(collector.blob_sizes, list(blobs))
-
-
-def _manifests(report: GcReport) -> set[str]:
-    return {digest for _, digest in report.eligible_manifests}
-
-
-async def _untagged_gate(ctx: Context, registry: Registry) -> None:
-    name = registry.probe_repository or "registry-bot/probe"
-    if await registry.client.probe_delete(name) is not DeleteSupport.TAG:
-        raise Refusal(
-            "--delete-untagged is refused: on distribution 2.x it deletes the images inside "
-            "multi-arch indexes, and this registry is not proven to be 3.x.",
-            "Run a plain `/registry gc`, or move the registry to distribution 3.",
-        )
-    async with ctx.store.reading() as tx:
-        windows = await tx.windows.open_on(registry.name)
-    if windows:
-        names = ", ".join(dict.fromkeys(f"R{w.request}" for w in windows))
-        raise Refusal(
-            f"--delete-untagged would end the undo windows of {names}.",
-            f"Wait until they end, or `/registry purge R{windows[0].request}` first.",
-        )
-
-
-async def request_collection(
-    ctx: Context, asked: Asked, registry: Registry, *, delete_untagged: bool, name: str
-) -> Draft:
-    """Ask for a collection, with a dry run as far as there is time for one."""
-    collector = collector_of(registry)
-    rule = requesting.judge(ctx, asked, Action.GC, [])
-    async with ctx.store.reading() as tx:
-        others = await tx.requests.open_on(registry.name, Action.GC)
-        windows = await tx.windows.open_on(registry.name)
-    if others:
-        raise Refusal(
-            f"{others[0].name} asks for a collection of {registry.name} already; it is "
-            f"{others[0].state}.",
-            f"`/registry show {others[0].name}` tells more.",
-        )
-    seen: Preview | None = None
-    note = ""
-    try:
-        seen = await preview(ctx, registry, delete_untagged=delete_untagged, name=name)
-    except GcError as error:
-        if delete_untagged:
-            raise Refusal(f"The dry run failed: {error.sentence}", error.hint) from error
-        note = f"No preview: {error.sentence}"
-    by_request: dict[int, int] = {}
-    for window in windows:
-        by_request[window.request] = by_request.get(window.request, 0) + window.size
-    plan: dict[str, Any] = {
-        "delete_untagged": delete_untagged,
-        "preview": None
-        if seen is None
-        else {"blobs": seen.blobs, "manifests": list(seen.manifests), "bytes": seen.size},
-        "note": note,
-        "windows": [[number, size] for number, size in by_request.items()],
-        "until": {str(w.request): w.until for w in windows},
-        "mode": collector.settings.mode,
-        "unsafe": collector.settings.unsafe_allow_live_gc,
-    }
-    return requesting.draft(ctx, asked, registry, Action.GC, rule, plan=plan)
 
 
 class Collection:
@@ -185,34 +52,32 @@ class Collection:
         collector = collector_of(registry)
         run = Run(self._ctx, job, request, registry, collector)
         step = request.progress.get("step")
-        if step is None or recovery_for(Step(step)) is Recovery.NOTHING:
+        untouched = step is None or recovery_for(Step(step)) is Recovery.NOTHING
+        if untouched and job.attempts > _ATTEMPTS:
+            await self.give_up(job, "its log has the details")
+        elif untouched:
             await run.sequence()
         else:
-            await run.recover(Step(step))
+            await run.recover(Step(str(step)))
 
     async def _recheck(self, request: Request) -> str:
         registry = self._ctx.registry(request.registry)
         try:
             collector_of(registry)
             if request.plan["delete_untagged"]:
-                await _untagged_gate(self._ctx, registry)
+                await untagged_gate(self._ctx, registry)
         except Refusal as refusal:
             return refusal.sentence
         return ""
 
     async def give_up(self, job: Job, why: str) -> None:
-        """The bot failed several times: what is left is to call for somebody, loudly."""
+        """Never called while a registry may be read-only: `run` goes on trying then."""
         if job.request_id is None:
             return
         async with self._ctx.store.reading() as tx:
             request = await tx.requests.get(job.request_id)
-        if request.state not in {State.APPROVED, State.RUNNING}:
-            return
-        step = request.progress.get("step")
-        if step is not None and Step(step).writes_may_be_off:
-            # Never leave a registry read-only in silence: begin again with the recovery.
-            raise TryLater(self._ctx.timing.retry * 6)
-        await fail(self._ctx, job, request, f"the bot failed several times ({why})")
+        if request.state in {State.APPROVED, State.RUNNING}:
+            await fail(self._ctx, job, request, f"the bot failed several times ({why})")
 
 
 class Run:
@@ -308,16 +173,21 @@ class Run:
         planned = await self._collect(dry_run=True)
         self._compare(planned)
         self._stop_if_asked()
-        sizes = await sizes_of(self._collector, planned.eligible_blobs)
+        await self._keep_plan(planned)
         await self._step(
             Step.COLLECT,
             planned={
-                "blobs": sorted(planned.eligible_blobs),
+                "blobs": len(planned.eligible_blobs),
                 "manifests": len(planned.eligible_manifests),
-                "sizes": sizes,
             },
         )
         return await self._collect(dry_run=False)
+
+    async def _keep_plan(self, planned: GcReport) -> None:
+        """Note what is to go and how large it is, for whoever has to tell what went."""
+        sizes = await sizes_of(self._collector, planned.eligible_blobs) or {}
+        plan = {blob: sizes.get(blob, 0) for blob in planned.eligible_blobs}
+        await asyncio.to_thread(self._collector.write_note, self._name, plan)
 
     def _stop_if_asked(self) -> None:
         if self._abort.is_set():
@@ -327,7 +197,7 @@ class Run:
         approved: set[str] = set()
         if self._request.plan["delete_untagged"]:
             approved = set((self._request.plan["preview"] or {}).get("manifests", ()))
-        extra = _manifests(planned) - approved
+        extra = planned.manifest_digests - approved
         if extra:
             raise Interrupted(
                 f"the dry run would delete {len(extra)} manifests that nobody approved "
@@ -393,7 +263,7 @@ class Run:
 
     async def _restore(self) -> None:
         """Make the registry writable, never beside a collection; try until it is."""
-        if self._live:
+        if self._live and not self._settings.start:
             return
         await self._until_gone()
         await self._step(Step.RESTART)
@@ -471,7 +341,9 @@ class Run:
 
     async def _report(self, report: GcReport | None, why: str, *, aborted: bool) -> None:
         await self._step(Step.REPORT)
-        result = self._result(report, why)
+        result = await asyncio.to_thread(
+            outcome, self._collector, self._name, self._progress, report, why
+        )
         if aborted:
             state = State.ABORTED
         elif report is None:
@@ -485,7 +357,7 @@ class Run:
                 state,
                 finished_at=await tx.now(),
                 result=result,
-                progress=self._lean(),
+                progress=self._progress,
             )
             await tx.audit.append(
                 "gc.finished",
@@ -497,46 +369,3 @@ class Run:
             await tx.outbox.refresh(self._request.id)
             await tx.outbox.thread(self._request.id, "finished", {})
             await tx.jobs.finish(self._job)
-
-    def _lean(self) -> dict[str, Any]:
-        """The progress without the long lists, which nobody needs any more."""
-        return {k: v for k, v in self._progress.items() if k != "planned"}
-
-    def _result(self, report: GcReport | None, why: str) -> dict[str, Any]:
-        planned: Mapping[str, Any] = self._progress.get("planned") or {}
-        blobs: list[str] = list(planned.get("blobs", ()))
-        sizes: Mapping[str, int] | None = planned.get("sizes")
-        taken_over = bool(self._progress.get("taken_over"))
-        times = self._progress.get("times", {})
-        result: dict[str, Any] = {
-            "why": why,
-            "planned_blobs": len(blobs),
-            "manifests": planned.get("manifests", 0),
-            "freed_blobs": None,
-            "freed_bytes": None,
-            "left_blobs": 0,
-            "unknown": False,
-            "disk_before": self._progress.get("disk_before"),
-            "disk_after": self._disk(),
-            "taken_over": taken_over,
-            "without_pushes": _seconds(times, Step.SWITCH, Step.REPORT),
-            "collecting": _seconds(times, Step.COLLECT, Step.RESTART),
-        }
-        if sizes is not None:
-            present = self._collector.present_blobs(blobs)
-            gone = [blob for blob in blobs if blob not in present]
-            result["freed_blobs"] = len(gone)
-            result["freed_bytes"] = sum(sizes.get(blob, 0) for blob in gone)
-            result["left_blobs"] = len(present)
-        elif report is not None and not taken_over:
-            result["freed_blobs"] = len(report.eligible_blobs)
-        elif blobs:
-            # Nobody saw it end, and the storage is out of reach: say that we do not know.
-            result["unknown"] = True
-        return result
-
-
-def _seconds(times: Mapping[str, float], start: Step, end: Step) -> float | None:
-    if start.value in times and end.value in times:
-        return float(times[end.value] - times[start.value])
-    return None

@@ -158,14 +158,26 @@ async def give_up(ctx: Context, job: Job, why: str) -> None:
         return
     note = f"The bot gave up after several attempts ({why}); its log has the details."
     if any(item.state is ItemState.DONE for item in request.items):
-        left = {
-            item.position: (ItemState.FAILED, note)
-            for item in request.items
-            if not item.state.is_settled
-        }
-        await finish_running(ctx, job, request, left)
+        await finish_running(ctx, job, request, _unfinished(request, note))
     else:
+        async with ctx.store.transaction(job) as tx:
+            for position, (state, detail) in _unfinished(request, note).items():
+                await tx.requests.set_item(request.id, position, state, detail=detail)
         await fail(ctx, job, request, note)
+
+
+def _unfinished(request: Request, note: str) -> dict[int, tuple[ItemState, str]]:
+    left = {}
+    for item in request.items:
+        if item.state.is_settled:
+            continue
+        stray = (
+            f" The tag may show a placeholder; its image is {item.digest}."
+            if item.placeholder
+            else ""
+        )
+        left[item.position] = (ItemState.FAILED, f"{note}{stray}")
+    return left
 
 
 async def finish_running(

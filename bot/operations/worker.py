@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 _IDLE = 1.0  # seconds between looks at the queue when nothing wakes us: other replicas add to it
 _PARALLEL = 16
+_LONGEST_PAUSE = 60.0
 
 
 class TryLater(Exception):
@@ -174,7 +175,8 @@ class Worker:
     async def _failed(self, handler: Handler, job: Job, error: Exception) -> None:
         with contextlib.suppress(LeaseLost):
             if job.attempts < handler.attempts:
-                await self._again(job, self._ctx.timing.retry * job.attempts, counts=True)
+                delay = min(_LONGEST_PAUSE, self._ctx.timing.retry * job.attempts)
+                await self._again(job, delay, counts=True)
                 return
             await handler.give_up(job, f"{type(error).__name__}")
             async with self._ctx.store.transaction() as tx:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import bot
-from bot.operations import approvals, browse, collection, deletion, requesting, undo
+from bot.operations import approvals, browse, collection_request, deletion, requesting, undo
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
 from bot.operations.images import valid_repository
@@ -183,7 +183,7 @@ class VerbRunner:
     async def _gc(self, command: Command, asked: Asked, registry: Registry, name: str) -> Work:
         untagged = bool(command.flags.get("delete-untagged"))
         if command.flags.get("dry-run"):
-            seen = await collection.preview(
+            seen = await collection_request.preview(
                 self._ctx, registry, delete_untagged=untagged, name=name, limited=False
             )
 
@@ -192,7 +192,7 @@ class VerbRunner:
                 return gc_view.dry_run(registry.name, seen, _by_request(windows))
 
             return look
-        made = await collection.request_collection(
+        made = await collection_request.request_collection(
             self._ctx, asked, registry, delete_untagged=untagged, name=name
         )
         return self._submitting(made)

@@ -171,6 +171,12 @@ class Jobs:
             .values(run_at=db_now())
         )
 
+    async def forget(self, age: float) -> None:
+        """Remove jobs that ended more than `age` seconds ago; the audit trail keeps the story."""
+        await self._conn.execute(
+            jobs.delete().where(jobs.c.state == "done", jobs.c.finished_at < db_now() - age)
+        )
+
     async def seconds_until_next(self) -> float | None:
         """Seconds until something may be due; None if nothing is queued or running."""
         soonest = sa.select(

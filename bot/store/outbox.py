@@ -162,6 +162,14 @@ class Outbox:
             .values(response_url=None)
         )
 
+    async def forget(self, age: float) -> None:
+        """Remove letters that were delivered, or given up, and are older than `age` seconds."""
+        await self._conn.execute(
+            outbox.delete().where(
+                outbox.c.state.in_(["sent", "failed"]), outbox.c.created_at < db_now() - age
+            )
+        )
+
     async def pending(self) -> tuple[int, float]:
         """How many letters wait, and the age in seconds of the oldest."""
         query = sa.select(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.operations import approvals
-from bot.operations.collection import preview
+from bot.operations.collection_request import preview
 from bot.operations.errors import Refusal
 from bot.registry.client import UploadSupport
 from bot.rules.approval import Request, State
@@ -227,4 +227,31 @@ async def test_one_collection_at_a_time(tmp_path, controlled) -> None:
         await push_image(controlled.url, "a", "1")
         first: Request = await rig.gc()
         with pytest.raises(Refusal, match=first.name):
+            await rig.gc()
+
+
+async def test_offline_mode_stops_the_registry_instead(tmp_path, controlled) -> None:
+    settings = controlled.settings(mode="offline", start_read_only=())
+    async with Rig.open(tmp_path, controlled.url, gc=settings, deadline=0.5) as rig:
+        size = await _garbage(rig, controlled)
+        ended = await rig.done(await rig.gc())
+        assert ended.state is State.DONE, ended.result
+        assert ended.result["freed_bytes"] == size
+        assert await _writable(rig)
+
+
+async def test_without_storage_root_bytes_are_not_made_up(tmp_path, controlled) -> None:
+    settings = controlled.settings(storage_root=None)
+    async with Rig.open(tmp_path, controlled.url, gc=settings) as rig:
+        await _garbage(rig, controlled)
+        request = await rig.gc()
+        assert request.plan["preview"]["bytes"] is None
+        ended = await rig.done(request)
+        assert ended.result["freed_blobs"] == 4
+        assert ended.result["freed_bytes"] is None
+
+
+async def test_no_collector_no_request(tmp_path, controlled) -> None:
+    async with Rig.open(tmp_path, controlled.url) as rig:
+        with pytest.raises(Refusal, match=r"no \[registries.gc\]"):
             await rig.gc()

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from bot.gc.command import CommandExecutor, CommandSettings
 from bot.operations import approvals, deletion, requesting, running, undo
-from bot.operations.collection import Collection, request_collection
+from bot.operations.collection import Collection
+from bot.operations.collection_request import request_collection
 from bot.operations.context import Asked, Context, Registry, Timing
 from bot.operations.purge import Purge
 from bot.operations.undo import Undo
@@ -185,7 +186,7 @@ class Rig:
             "purge": Handler(self.purge.run, give_up),
             "end window": Handler(self.purge.end_window, self.purge.give_up_window),
             "undo": Handler(self.undo.run, give_up),
-            "collect": Handler(self.collect.run, self.collect.give_up),
+            "collect": Handler(self.collect.run, self.collect.give_up, attempts=1_000_000),
             "expire": Handler(expire, give_up),
         }
 

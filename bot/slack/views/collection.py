@@ -111,7 +111,7 @@ def _counts(progress: Mapping[str, Any]) -> str:
     if "marked" in progress:
         parts.append(f"{progress['marked']:,} marked")
     if progress.get("planned"):
-        parts.append(f"{many(len(progress['planned']['blobs']), 'blob')} to delete")
+        parts.append(f"{many(progress['planned']['blobs'], 'blob')} to delete")
     return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bot.rules.policy import Action, Actor, Approval, Policy, Rule
+from bot.rules.rule import ANYONE
 from bot.slack.limits import code, escape
 from bot.slack.verbs import VERBS, Kind, available
 from bot.slack.views.blocks import (
@@ -15,6 +16,7 @@ from bot.slack.views.blocks import (
     message,
     paragraphs,
     section,
+    words,
 )
 
 _TITLES = {
@@ -55,7 +57,7 @@ def help_(policy: Policy, actor: Actor, channel: str, topic: str = "") -> Messag
 
 
 def _named(names: Sequence[str]) -> str:
-    return listed([escape(name) for name in names], 600)
+    return listed([words(name, 80) for name in names], 600)
 
 
 def _topic(policy: Policy, actor: Actor, topic: str) -> Message:
@@ -77,7 +79,7 @@ _SHOWN = (Action.DELETE, Action.PURGE, Action.GC, Action.UNDO)
 def _rights(policy: Policy, actor: Actor, only: Action | None = None) -> list[str]:
     lines = []
     for action in (only,) if only else _SHOWN:
-        told = [_rule_line(policy, actor, rule) for rule in policy.rules if action in rule.actions]
+        told = [_rule_line(policy, actor, r) for r in policy.rules if _speaks_of(r, action)]
         if len(told) == 1:
             lines.append(f"*{action}*: {told[0]}")
         else:
@@ -95,18 +97,26 @@ def _rule_line(policy: Policy, actor: Actor, rule: Rule) -> str:
     where = listed([code(p) for p in rule.repositories], 150) if rule.repositories else "everywhere"
     tags = f" tags {listed([code(t) for t in rule.tags], 100)}" if rule.tags else ""
     name = f"rule {code(rule.name)}, {where}{tags}"
-    mine = "anyone" in rule.requesters or set(rule.requesters) & set(policy.groups_of(actor.user))
+    anyone = ANYONE in rule.requesters and actor.is_full_member
+    mine = anyone or set(rule.requesters) & set(policy.groups_of(actor.user))
+    if rule.denies:
+        return f"{name}: " + ("forbidden" if mine else f"forbidden to {_named(rule.requesters)}")
     if not mine:
         return f"{name}: not you, but {_named(rule.requesters)}"
-    if rule.effect == "deny":
-        return f"{name}: forbidden"
+    reason = f", with {code('--reason')}" if rule.require_reason else ""
     if rule.approval is Approval.CONFIRM:
-        return f"{name}: you confirm it yourself"
+        return f"{name}: you confirm it yourself{reason}"
     if len(rule.steps) != 1:
         return f"{name}: refused, its steps are not supported yet"
     counted = [u for u in policy.approvers(rule) if rule.allow_self_approval or u != actor.user]
     people = listed([f"<@{u}>" for u in counted], 150) if counted else "nobody"
-    return f"{name}: needs {many(rule.steps[0].approvals_needed, 'approval')} of {people}"
+    return f"{name}: needs {many(rule.steps[0].approvals_needed, 'approval')} of {people}{reason}"
+
+
+def _speaks_of(rule: Rule, action: Action) -> bool:
+    """Whether a rule can decide on an action; one about images never does on a collection."""
+    about_images = bool(rule.repositories or rule.tags)
+    return action in rule.actions and (action.needs_targets or not about_images)
 
 
 def whoami(policy: Policy, actor: Actor, channel: str) -> Message:
@@ -120,7 +130,7 @@ def whoami(policy: Policy, actor: Actor, channel: str) -> Message:
     facts = {
         "Groups": _or_none([code(group) for group in policy.groups_of(actor.user)]),
         "You approve": _or_none(approving),
-        "Registries here": _or_none([escape(r) for r in (served.registries if served else ())]),
+        "Registries here": _or_none([words(r, 80) for r in (served.registries if served else ())]),
     }
     windows = {r.undo_window for r in policy.rules if Action.DELETE in r.actions}
     if windows:

@@ -90,11 +90,14 @@ def summary(shown: Request) -> str:
         for i in shown.items
     ]
     what = listed([code(name) for name in names], 1000)
+    if shown.action == Action.PURGE:
+        what += " without an undo window"
     if shown.action in {Action.UNDO, Action.PURGE_REQUEST}:
         what = f"R{shown.subject}" + (f": {what}" if names else "")
     asked = f"<@{shown.requester}> asked to {_VERBS[Action(shown.action)]} "
     parts = [
         stop(f"{stands(shown)}{_outcome(shown)}"),
+        *(stop(line) for line in _decisions(shown)),
         stop(asked + (what if names or shown.subject else words(shown.registry, 80))),
         stop(f"Why: {words(shown.reason)}") if shown.reason else "",
         collection.text(shown) if shown.action == Action.GC else "",
@@ -159,7 +162,8 @@ def body(shown: Request, *, limit: int = _DIGESTS) -> list[Block]:
 
 def _deciding(shown: Request) -> list[Block]:
     if shown.state is not State.PENDING:
-        return _decided(shown)
+        decisions = _decisions(shown)
+        return [context(*decisions)] if decisions else []
     if shown.approval == "confirm":
         who = f"<@{shown.requester}> alone confirms this"
     else:
@@ -171,7 +175,10 @@ def _deciding(shown: Request) -> list[Block]:
     return [section(f"{who}. Rule {code(shown.rule)}. Expires {when(shown.expires_at)}.")]
 
 
-def _decided(shown: Request) -> list[Block]:
+def _decisions(shown: Request) -> list[str]:
+    """Who decided, once it is decided."""
+    if shown.state is State.PENDING:
+        return []
     lines = []
     if shown.approved_by:
         word = "Confirmed" if shown.approval == "confirm" else "Approved"
@@ -181,7 +188,7 @@ def _decided(shown: Request) -> list[Block]:
         for d in shown.decisions
         if not d.approves
     ]
-    return [context(*lines)] if lines else []
+    return lines
 
 
 def _people(users: Sequence[str]) -> str:

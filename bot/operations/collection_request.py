@@ -1,0 +1,145 @@
+"""Asking for a collection: what a dry run finds, and what stands in its way."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bot.gc.command import CommandExecutor
+from bot.gc.errors import GcError
+from bot.operations import requesting
+from bot.operations.context import Asked, Context, Registry
+from bot.operations.errors import Refusal
+from bot.registry.client import DeleteSupport
+from bot.rules.approval import Draft
+from bot.rules.policy import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a dry run found: counts, bytes (None where the storage is out of reach)."""
+
+    blobs: int
+    manifests: tuple[str, ...]
+    size: int | None
+    summary: str
+
+
+def collector_of(registry: Registry) -> CommandExecutor:
+    """The registry's collector; refuses with the reason where there is none."""
+    reason = registry.collector.refusal() if registry.collector else registry.gc_note
+    if registry.collector is None or reason:
+        raise Refusal(
+            f"The bot cannot collect garbage on {registry.name}: {reason}",
+            "`registry-bot check` shows what is missing in [registries.gc].",
+        )
+    return registry.collector
+
+
+async def preview(
+    ctx: Context, registry: Registry, *, delete_untagged: bool, name: str, limited: bool = True
+) -> Preview:
+    """A dry run beside the live registry. It changes nothing; counts may move with pushes.
+
+    Parameters
+    ----------
+    name : names its output files.
+    limited : end it when somebody would wait too long for an answer.
+
+    Raises
+    ------
+    Refusal : there is no collector, one is at work, or `delete_untagged` would be unsafe.
+    GcError : the dry run failed.
+    """
+    collector = collector_of(registry)
+    if delete_untagged:
+        await untagged_gate(ctx, registry)
+    async with ctx.store.reading() as tx:
+        running = await tx.jobs.running_exclusive(registry.name)
+    if (running and running[0] == "collect") or await collector.collecting():
+        raise Refusal(
+            f"A collection is at work on {registry.name} right now.",
+            "`/registry status` tells which.",
+        )
+    report = await collector.collect(
+        dry_run=True,
+        delete_untagged=delete_untagged,
+        job=name,
+        on_progress=None,
+        abort=None,
+        timeout=ctx.timing.preview if limited else None,
+    )
+    collector.forget(name)
+    sizes = await sizes_of(collector, report.eligible_blobs)
+    return Preview(
+        len(report.eligible_blobs),
+        tuple(sorted(report.manifest_digests)),
+        sum(sizes.values()) if sizes is not None else None,
+        report.summary,
+    )
+
+
+async def sizes_of(collector: CommandExecutor, blobs: Iterable[str]) -> dict[str, int] | None:
+    """Bytes of each blob on disk; None where the storage is out of reach."""
+    if collector.settings.storage_root is None:
+        return None
+    return await asyncio.to_thread(collector.blob_sizes, list(blobs))
+
+
+async def untagged_gate(ctx: Context, registry: Registry) -> None:
+    """Refuse `--delete-untagged` where it would break images or end undo windows."""
+    name = registry.probe_repository or "registry-bot/probe"
+    if await registry.client.probe_delete(name) is not DeleteSupport.TAG:
+        raise Refusal(
+            "--delete-untagged is refused: on distribution 2.x it deletes the images inside "
+            "multi-arch indexes, and this registry is not proven to be 3.x.",
+            "Run a plain `/registry gc`, or move the registry to distribution 3.",
+        )
+    async with ctx.store.reading() as tx:
+        windows = await tx.windows.open_on(registry.name)
+    if windows:
+        names = ", ".join(dict.fromkeys(f"R{w.request}" for w in windows))
+        raise Refusal(
+            f"--delete-untagged would end the undo windows of {names}.",
+            f"Wait until they end, or `/registry purge R{windows[0].request}` first.",
+        )
+
+
+async def request_collection(
+    ctx: Context, asked: Asked, registry: Registry, *, delete_untagged: bool, name: str
+) -> Draft:
+    """Ask for a collection, with a dry run as far as there is time for one."""
+    collector = collector_of(registry)
+    rule = requesting.judge(ctx, asked, Action.GC, [])
+    async with ctx.store.reading() as tx:
+        others = await tx.requests.open_on(registry.name, Action.GC)
+        windows = await tx.windows.open_on(registry.name)
+    if others:
+        raise Refusal(
+            f"{others[0].name} asks for a collection of {registry.name} already; it is "
+            f"{others[0].state}.",
+            f"`/registry show {others[0].name}` tells more.",
+        )
+    seen: Preview | None = None
+    note = ""
+    try:
+        seen = await preview(ctx, registry, delete_untagged=delete_untagged, name=name)
+    except GcError as error:
+        if delete_untagged:
+            raise Refusal(f"The dry run failed: {error.sentence}", error.hint) from error
+        note = f"No preview: {error.sentence}"
+    by_request: dict[int, int] = {}
+    for window in windows:
+        by_request[window.request] = by_request.get(window.request, 0) + window.size
+    plan: dict[str, Any] = {
+        "delete_untagged": delete_untagged,
+        "preview": None
+        if seen is None
+        else {"blobs": seen.blobs, "manifests": list(seen.manifests), "bytes": seen.size},
+        "note": note,
+        "windows": [[number, size] for number, size in by_request.items()],
+        "until": {str(w.request): w.until for w in windows},
+        "mode": collector.settings.mode,
+        "unsafe": collector.settings.unsafe_allow_live_gc,
+    }
+    return requesting.draft(ctx, asked, registry, Action.GC, rule, plan=plan)

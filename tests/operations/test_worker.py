@@ -1,0 +1,189 @@
+"""The loop that carries jobs out: once each, again when they fail, told when it gives up."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from bot.operations.context import Context, Timing
+from bot.operations.worker import Handler, TryLater, Worker
+from bot.rules.policy import Policy
+from bot.store.jobs import Job
+from bot.store.store import Store
+
+pytestmark = pytest.mark.anyio
+TIMING = Timing(lease=0.6, retry=0.01, drain=0.2)
+
+
+@pytest.fixture
+async def ctx(tmp_path: Path) -> AsyncIterator[Context]:
+    store = await Store.open(f"sqlite:///{tmp_path}/bot.db", TIMING.lease)
+    yield Context(store, Policy(), {}, 500, ZoneInfo("UTC"), TIMING)
+    await store.close()
+
+
+async def _add(ctx: Context, kind: str = "work", **more: object) -> None:
+    async with ctx.store.transaction() as tx:
+        await tx.jobs.add(kind, **more)  # type: ignore[arg-type]
+
+
+@contextlib.asynccontextmanager
+async def _running(*workers: Worker) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(worker.run()) for worker in workers]
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.stop()
+        await asyncio.gather(*tasks)
+
+
+class Seen:
+    """Notes what was run and given up."""
+
+    def __init__(self) -> None:
+        self.runs: list[int] = []
+        self.given_up: list[str] = []
+        self.ended = asyncio.Event()
+
+    async def give_up(self, _: Job, why: str) -> None:
+        self.given_up.append(why)
+        self.ended.set()
+
+
+async def test_a_job_that_keeps_failing_is_given_up_and_said(ctx: Context) -> None:
+    seen = Seen()
+
+    async def fail(job: Job) -> None:
+        seen.runs.append(job.attempts)
+        raise RuntimeError("boom")
+
+    await _add(ctx)
+    async with _running(Worker(ctx, {"work": Handler(fail, seen.give_up, attempts=3)})):
+        await asyncio.wait_for(seen.ended.wait(), 10)
+    assert seen.runs == [1, 2, 3]
+    assert seen.given_up == ["RuntimeError"]
+
+
+async def test_waiting_is_not_an_attempt(ctx: Context) -> None:
+    seen = Seen()
+
+    async def wait(job: Job) -> None:
+        seen.runs.append(job.attempts)
+        if len(seen.runs) < 10:
+            raise TryLater(0.01)
+        seen.ended.set()
+
+    await _add(ctx)
+    async with _running(Worker(ctx, {"work": Handler(wait, seen.give_up, attempts=3)})):
+        await asyncio.wait_for(seen.ended.wait(), 10)
+    assert seen.runs == [1] * 10
+    assert seen.given_up == []
+
+
+async def test_a_job_that_kills_its_process_again_and_again_is_given_up(ctx: Context) -> None:
+    seen = Seen()
+    await _add(ctx)
+    for _ in range(3):
+        assert await ctx.store.claim_job("dies", lease=0.0)
+
+    async def never(_: Job) -> None:
+        seen.runs.append(1)
+
+    async with _running(Worker(ctx, {"work": Handler(never, seen.give_up, attempts=3)})):
+        await asyncio.wait_for(seen.ended.wait(), 10)
+    assert seen.runs == []
+    assert seen.given_up == ["it was tried too often"]
+
+
+async def test_long_work_keeps_its_lease(ctx: Context) -> None:
+    seen = Seen()
+
+    async def long(_: Job) -> None:
+        seen.runs.append(1)
+        await asyncio.sleep(TIMING.lease * 2.5)  # longer than a lease: that is what is tested
+        seen.ended.set()
+
+    await _add(ctx)
+    handlers = {"work": Handler(long, seen.give_up)}
+    async with _running(Worker(ctx, handlers), Worker(ctx, handlers)):
+        await asyncio.wait_for(seen.ended.wait(), 10)
+    assert seen.runs == [1]
+
+
+async def test_a_worker_that_lost_its_lease_is_stopped(ctx: Context) -> None:
+    seen, cancelled, begun = Seen(), asyncio.Event(), asyncio.Event()
+
+    async def long(_: Job) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    await _add(ctx)
+    async with _running(Worker(ctx, {"work": Handler(long, seen.give_up)})):
+        await asyncio.wait_for(begun.wait(), 10)
+        async with ctx.store.transaction() as tx:
+            # As if this process had been paused and somebody else had taken the job.
+            await tx.conn.exec_driver_sql("UPDATE jobs SET fence = fence + 1, worker = 'other'")
+        await asyncio.wait_for(cancelled.wait(), 10)
+
+
+async def test_each_job_runs_once_with_two_workers(ctx: Context) -> None:
+    seen = Seen()
+
+    async def work(job: Job) -> None:
+        seen.runs.append(int(job.payload["n"]))
+        if len(seen.runs) == 60:
+            seen.ended.set()
+
+    for n in range(60):
+        await _add(ctx, payload={"n": n})
+    handlers = {"work": Handler(work, seen.give_up)}
+    async with _running(Worker(ctx, handlers), Worker(ctx, handlers)):
+        await asyncio.wait_for(seen.ended.wait(), 20)
+        await asyncio.sleep(0.1)
+    assert sorted(seen.runs) == list(range(60))
+
+
+async def test_exclusive_jobs_of_a_registry_run_one_after_the_other(ctx: Context) -> None:
+    seen, at_once = Seen(), [0, 0]
+
+    async def work(_: Job) -> None:
+        at_once[0] += 1
+        at_once[1] = max(at_once)
+        await asyncio.sleep(0.02)
+        at_once[0] -= 1
+        seen.runs.append(1)
+        if len(seen.runs) == 6:
+            seen.ended.set()
+
+    for _ in range(6):
+        await _add(ctx, registry="corp", exclusive=True)
+    handlers = {"work": Handler(work, seen.give_up)}
+    async with _running(Worker(ctx, handlers), Worker(ctx, handlers)):
+        await asyncio.wait_for(seen.ended.wait(), 20)
+    assert at_once[1] == 1
+
+
+async def test_a_stopped_worker_hands_over_what_it_cannot_finish(ctx: Context) -> None:
+    seen, begun = Seen(), asyncio.Event()
+
+    async def long(_: Job) -> None:
+        seen.runs.append(1)
+        begun.set()
+        await asyncio.sleep(30 if len(seen.runs) == 1 else 0)
+        seen.ended.set()
+
+    await _add(ctx)
+    handlers = {"work": Handler(long, seen.give_up)}
+    async with _running(Worker(ctx, handlers)):
+        await asyncio.wait_for(begun.wait(), 10)
+    async with _running(Worker(ctx, handlers)):
+        await asyncio.wait_for(seen.ended.wait(), 10)
+    assert seen.runs == [1, 1]

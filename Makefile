@@ -7,10 +7,10 @@ STAMP  := $(VENV)/.installed
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the tests run against that does not come from PyPI.
-PACKAGES := docker-registry openssl
+PACKAGES := docker-registry openssl chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system test check format lock clean
+.PHONY: help setup system test check pictures format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -41,6 +41,11 @@ check: setup ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The pictures show emoji in colour; the tests do not look at them.
+pictures: PACKAGES += fonts-noto-color-emoji
+pictures: setup ## take the pictures of the manual anew (docs/pictures)
+	$(BIN)/python -m tools.pictures
 
 format: setup ## format the code
 	$(BIN)/ruff format .

@@ -134,6 +134,8 @@ def configure_logging(
     # slack_sdk logs whole payloads when debugging, and those hold what people wrote.
     for name in ("slack_sdk", "slack_bolt", "aiosqlite"):
         logging.getLogger(name).setLevel(max(number, logging.INFO))
+    # Bolt warns at every start that it ignores the token it found in the environment, as it should.
+    logging.getLogger("slack_bolt.AsyncApp").setLevel(max(number, logging.ERROR))
     # One line for each request would bury the rest, and upload addresses hold their own state.
     for name in ("httpcore", "httpx"):
         logging.getLogger(name).setLevel(max(number, logging.WARNING))

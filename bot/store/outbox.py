@@ -135,20 +135,22 @@ class Outbox:
         await self._close(letter, state="sent", sent_ts=ts)
 
     async def failed(self, letter: Letter, error: str) -> None:
-        """It never will; those behind it go on."""
-        await self._close(letter, state="failed", error=error)
+        """It never will; those behind it go on. Only its last owner can say so."""
+        await self._close(letter, outbox.c.attempts == letter.attempts, state="failed", error=error)
 
     async def later(self, letter: Letter, delay: float, error: str = "") -> None:
-        """Try again in `delay` seconds."""
+        """Try again in `delay` seconds; of no effect once another process has the letter."""
         await self._conn.execute(
             outbox.update()
-            .where(outbox.c.id == letter.id)
+            .where(outbox.c.id == letter.id, outbox.c.attempts == letter.attempts)
             .values(worker="", lease_until=None, run_at=db_now() + delay, error=error)
         )
 
-    async def _close(self, letter: Letter, **values: Any) -> None:
+    async def _close(self, letter: Letter, *only: sa.ColumnElement[bool], **values: Any) -> None:
         await self._conn.execute(
-            outbox.update().where(outbox.c.id == letter.id).values(response_url=None, **values)
+            outbox.update()
+            .where(outbox.c.id == letter.id, *only)
+            .values(response_url=None, **values)
         )
 
     async def forget_old_urls(self) -> None:

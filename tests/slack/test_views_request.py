@@ -161,7 +161,7 @@ def test_a_purge_says_that_there_is_no_way_back() -> None:
     check(shown)
     assert "*purge* 2 digests with 1 tag on corp, *without an undo window*" in read(shown)
     assert "• takes 2 images inside it along" in read(shown)
-    assert "`team/api@sha256:000000000000`" in shown["text"]
+    assert "`team/api@sha256:000000000000` without an undo window." in shown["text"]
     purged = request(made("purge", State.PURGED))
     for said in (read(purged), purged["text"]):
         assert "0 B freed yet: the next GC frees the bytes." in said
@@ -205,6 +205,7 @@ def test_approvals_so_far_and_at_last() -> None:
     assert f"Approved by <@{BOB}>, <@{CAT}>" in read(request(decided))
     confirmed = made("undo", State.DONE, approval="confirm", decisions=(decision(ANN),))
     assert f"Confirmed by <@{ANN}>" in read(request(confirmed))
+    assert f"R42 is done. Confirmed by <@{ANN}>. <@{ANN}> asked" in request(confirmed)["text"]
 
 
 def test_a_denial_says_by_whom_and_why() -> None:
@@ -212,6 +213,10 @@ def test_a_denial_says_by_whom_and_why() -> None:
         "delete", State.DENIED, decisions=(decision(CAT, approves=False, reason="we need it"),)
     )
     assert f"Denied by <@{CAT}>: we need it" in read(request(denied))
+    assert (
+        f"R42 is denied. Denied by <@{CAT}>: we need it. <@{ANN}> asked"
+        in (request(denied)["text"])
+    )
     assert "Approved" not in read(request(denied))
 
 

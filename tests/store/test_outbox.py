@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.store.outbox import ANSWER, POST, REQUEST, RESPONSE_URL_LIFE, THREAD, Letter
+from bot.store.outbox import ANSWER, POST, REQUEST, RESPONSE_URL_LIFE, RETIRE, THREAD, Letter
 from bot.store.schema import db_now, outbox
 from bot.store.store import Store
 
@@ -70,16 +70,18 @@ async def test_every_kind_of_letter_brings_what_was_put_in(store: Store) -> None
         await tx.outbox.refresh(7)
         await tx.outbox.thread(7, "denied", {"by": "U2"})
         await tx.outbox.post({"channel": "C1"})
-    letters = [await _claim(store) for _ in range(4)]
-    assert [letter.kind for letter in letters] == [ANSWER, REQUEST, THREAD, POST]
+        await tx.outbox.retire(7, "C1", "1.2")
+    letters = [await _claim(store) for _ in range(5)]
+    assert [letter.kind for letter in letters] == [ANSWER, REQUEST, THREAD, POST, RETIRE]
     assert [letter.payload for letter in letters] == [
         {"user": "U1"},
         {},
         {"notice": "denied", "data": {"by": "U2"}},
         {"channel": "C1"},
+        {"channel": "C1", "ts": "1.2"},
     ]
-    assert [letter.request_id for letter in letters] == [None, 7, 7, None]
-    assert [letter.response_url for letter in letters] == [URL, None, None, None]
+    assert [letter.request_id for letter in letters] == [None, 7, 7, None, 7]
+    assert [letter.response_url for letter in letters] == [URL, None, None, None, None]
     assert all(letter.attempts == 1 and 0 <= letter.age < 10 for letter in letters)
     await _nothing(store)
 
@@ -141,6 +143,36 @@ async def test_a_letter_is_taken_over_when_its_lease_has_run_out(
     await asyncio.sleep(LEASE + 0.02)
     second = await _claim(other, "b")
     assert (second.id, second.attempts) == (first.id, 2)
+
+
+async def test_whoever_lost_a_letter_cannot_take_it_from_its_new_owner(
+    store: Store, other: Store
+) -> None:
+    await _answers(store, "one")
+    first = await _claim(store, "a", 0.0)
+    await asyncio.sleep(0.01)
+    second = await _claim(other, "b")
+    async with store.transaction() as tx:
+        await tx.outbox.later(first, 0.0, "503")
+        await tx.outbox.failed(first, "channel_not_found")
+    await _nothing(store)
+    assert [row["state"] for row in await _rows(store)] == ["queued"]
+    assert await _urls(store) == [URL]
+    await _sent(other, second)
+    assert [row["state"] for row in await _rows(store)] == ["sent"]
+
+
+async def test_a_letter_that_arrived_has_arrived_whoever_brought_it(
+    store: Store, other: Store
+) -> None:
+    await _answers(store, "one")
+    first = await _claim(store, "a", 0.0)
+    await asyncio.sleep(0.01)
+    second = await _claim(other, "b")
+    await _sent(store, first)
+    async with other.transaction() as tx:
+        await tx.outbox.later(second, 0.0, "503")
+    await _nothing(store)
 
 
 async def test_a_hundred_letters_are_each_handed_out_once(store: Store, other: Store) -> None:

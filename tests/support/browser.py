@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.devtools import BrowserError, DevTools, program
+from tests.support.devtools import BrowserError, DevTools
 
 # key -> (code, Windows key code, the text it types)
 _KEYS = {
@@ -146,7 +146,7 @@ class Page:
         seen = await self.evaluate("document.body ? document.body.innerText : ''")
         raise BrowserError(f"never true: {expression}\nerrors: {self.errors}\nshown:\n{seen}")
 
-    async def wait_for_text(self, text: str, where: str = "body", timeout: float = 10.0) -> None:
+    async def wait_for_text(self, text: str, where: str = ":root", timeout: float = 10.0) -> None:
         """Wait until an element that fits shows this text."""
         found, wanted = json.dumps(selector(where)), json.dumps(text)
         await self.wait_for(
@@ -261,4 +261,4 @@ class Browser(DevTools):
         return page
 
 
-__all__ = ["Browser", "BrowserError", "Page", "program", "selector"]
+__all__ = ["Browser", "BrowserError", "Page", "selector"]

@@ -77,18 +77,18 @@ async def suggest(
     """Ask the app for the choices of an external menu; groups are flattened."""
     find(shown, block_id, action_id)
     who = workspace.state.users[user]
-    base = workspace.payloads.closed(who, shown) if isinstance(shown, View) else {}
-    where = {} if isinstance(shown, View) else {"channel": {"id": shown.channel}}
-    payload = {
-        **(base or workspace.payloads.submission(who, _NOTHING, {}, "")),
+    if isinstance(shown, View):
+        base = workspace.payloads.closed(who, shown)
+    else:
+        where = workspace.state.channels[shown.channel]
+        base = workspace.payloads.message_action(who, where, shown, shown.ts, {}, "", "")
+    payload = {key: value for key, value in base.items() if key not in _NOT_SUGGESTED}
+    payload |= {
         "type": "block_suggestion",
         "block_id": block_id,
         "action_id": action_id,
         "value": typed,
-        **where,
     }
-    for name in ("is_cleared", "trigger_id", "response_urls", *(["view"] if where else [])):
-        payload.pop(name, None)
     delivery = await workspace.line.send(INTERACTIVE, payload)
     body = delivery.ack_body
     offered = list(body.get("options") or ())
@@ -97,7 +97,7 @@ async def suggest(
     return offered
 
 
-_NOTHING = View("", "", "modal", "", "", (), "")
+_NOT_SUGGESTED = frozenset({"actions", "is_cleared", "response_url", "state", "trigger_id"})
 
 
 async def submit(

@@ -182,7 +182,9 @@ class Purge:
                 outcome, holder = await self._delete(
                     job, subject, registry, repository, window.digest
                 )
-                if outcome is ItemState.DONE:
+                if outcome is not ItemState.DONE:
+                    holder = f"the registry, which refused the deletion ({holder.rstrip('.')}),"
+                else:
                     state, holder = WindowState.PURGED, ""
                     await self._children(job, subject, registry, repository, window.digest, waiting)
             async with self._ctx.store.transaction(job) as tx:

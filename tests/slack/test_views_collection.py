@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot.gc.steps import Step
-from bot.operations.collection import Preview
+from bot.operations.collection_request import Preview
 from bot.rules.approval import Request, State
 from bot.slack.views import collection
 from bot.slack.views.blocks import message
@@ -166,9 +166,9 @@ def test_before_its_first_step_nothing_is_ticked() -> None:
     [
         ({}, "Collecting\n"),
         ({"marked": 12_345}, "Collecting (12,345 marked)"),
-        ({"planned": {"blobs": ["a"]}}, "Collecting (1 blob to delete)"),
+        ({"planned": {"blobs": 1}}, "Collecting (1 blob to delete)"),
         (
-            {"marked": 5, "planned": {"blobs": ["a", "b"]}},
+            {"marked": 5, "planned": {"blobs": 2}},
             "Collecting (5 marked, 2 blobs to delete)",
         ),
     ],

@@ -10,7 +10,7 @@ SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := docker-registry openssl chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system test check pictures format lock clean
+.PHONY: help setup system demo test check pictures format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -33,6 +33,14 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# Nothing of the system's is touched where a registry and venv are there already.
+demo: ## play with it in the browser, without any account (DEMO="--port 8091" for options)
+	@{ command -v registry || command -v docker-registry; } >/dev/null \
+	  && $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || $(MAKE) --no-print-directory system
+	@$(MAKE) --no-print-directory $(STAMP)
+	@exec $(BIN)/registry-bot demo $(DEMO)
 
 test: setup ## run the tests (on a real registry)
 	$(BIN)/python -m pytest -q

@@ -75,7 +75,7 @@ def _add_demo(add: Callable[..., argparse.ArgumentParser]) -> None:
         "--keep",
         type=Path,
         metavar="DIR",
-        help="keep all data in DIR, and go on with it the next time",
+        help="keep images and requests in DIR and go on with them next time; chat begins anew",
     )
 
 

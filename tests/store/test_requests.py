@@ -185,12 +185,18 @@ async def test_a_change_touches_only_its_request(store: Store) -> None:
 
 async def test_a_person_speaks_once(store: Store) -> None:
     made = await _create(store)
-    async with store.transaction() as tx:
-        assert await tx.requests.decide(made.id, Decision("U0BOB", "T0TEAM", True, "", 0.0))
-        assert not await tx.requests.decide(made.id, Decision("U0BOB", "T0TEAM", True, "", 0.0))
-        assert not await tx.requests.decide(made.id, Decision("U0BOB", "T0TEAM", False, "", 0.0))
-        assert await tx.requests.decide(made.id, Decision("U0BOB", "T1ELSE", True, "", 0.0))
-        assert await tx.requests.decide(made.id, Decision("U0CAT", "T0TEAM", False, "no", 0.0))
+    counted = []
+    for spoken in (
+        Decision("U0BOB", "T0TEAM", True, "", 0.0),
+        Decision("U0BOB", "T0TEAM", True, "again", 0.0),
+        Decision("U0BOB", "T0TEAM", False, "no, wait", 0.0),
+        Decision("U0BOB", "T1ELSE", True, "", 0.0),
+        Decision("U0CAT", "T0TEAM", False, "no", 0.0),
+    ):
+        async with store.transaction() as tx:
+            counted.append(await tx.requests.decide(made.id, spoken))
+        await asyncio.sleep(0.005)  # the clock counts milliseconds
+    assert counted == [True, False, False, True, True]
     after = await _get(store, made.id)
     assert [(d.user, d.team, d.approves, d.reason) for d in after.decisions] == [
         ("U0BOB", "T0TEAM", True, ""),

@@ -1,0 +1,43 @@
+"""A team with its page in a real browser."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.playground import page as served
+from tests.support.browser import Browser
+from tests.support.desk import Desk
+from tests.support.team import ANN, OPS, Team
+
+
+@pytest.fixture
+async def team(tmp_path: Path) -> AsyncIterator[Team]:
+    async with Team.open(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def address(team: Team) -> AsyncIterator[str]:
+    """Where the page of the team's workspace is."""
+    page = await served.Page.start(team.slack)
+    yield page.url
+    await page.stop()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with Browser.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def desk(browser: Browser, address: str) -> AsyncIterator[Desk]:
+    """Ann at the page. Whatever a test does: no errors, and nothing from elsewhere."""
+    desk = Desk(await browser.page(address))
+    await desk.ready()
+    await desk.become(ANN)
+    await desk.enter(OPS)
+    yield desk
+    assert desk.page.errors == []
+    assert desk.page.foreign_requests == []

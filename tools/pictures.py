@@ -18,13 +18,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.support.browser import Browser
-from tests.support.desk import Desk
+from tests.support.desk import Desk, Shown
 
 ROOT = Path(__file__).resolve().parents[1]
 ANN, BOB, CAT = "U0ANN", "U0BOB", "U0CAT"
 LARGEST = 200_000
 _START = 90.0
-_WIDTH, _PHONE_WIDTH, _HEIGHT = 1200, 390, 780
+_WIDTH, _PHONE_WIDTH = 1040, 390
+_LOWEST, _HIGHEST, _GAP = 420, 1400, 8
+
+_TO_END = """(list => { list.scrollTop = list.scrollHeight; })(
+  document.querySelector('[data-testid="messages"]'))"""
+# How far below the beginning of the list a message begins, with the list scrolled to its end.
+_ABOVE = """(list => { list.scrollTop = list.scrollHeight;
+  return document.querySelector('%s').getBoundingClientRect().top
+    - list.getBoundingClientRect().top; })(document.querySelector('[data-testid="messages"]'))"""
 
 
 class TooLarge(Exception):
@@ -37,12 +45,19 @@ class Camera:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def take(self, desk: Desk, name: str) -> None:
-        """Write one picture of the window."""
+    async def take(
+        self, name: str, first: Shown, *, width: int = _WIDTH, dark: bool = False
+    ) -> None:
+        """Write one picture of the window, as high as it takes to begin with a message."""
+        page = first.desk.page
         # The cursor blinks and buttons light up under the mouse: both look different each time.
-        await desk.page.send("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
-        await desk.page.evaluate("document.activeElement.blur?.()")
-        size = await desk.page.screenshot(self._directory / f"{name}.png")
+        await page.send("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
+        await page.evaluate("document.activeElement.blur?.()")
+        await page.emulate(dark=dark, width=width, height=_HIGHEST)
+        height = _HIGHEST - int(await page.evaluate(_ABOVE % first.where)) + _GAP
+        await page.emulate(dark=dark, width=width, height=min(max(height, _LOWEST), _HIGHEST))
+        await page.evaluate(_TO_END)
+        size = await page.screenshot(self._directory / f"{name}.png")
         sys.stdout.write(f"{name}.png\t{size:,} bytes\n")
         if size > LARGEST:
             raise TooLarge(f"{name}.png has {size:,} bytes, more than {LARGEST:,}")
@@ -84,53 +99,50 @@ async def play(desk: Desk, camera: Camera) -> None:
     """The story: Ann asks, Bob approves, and what is garbage goes."""
     await desk.become(ANN)
     await desk.run("help")
-    await desk.answer("Decide")
-    await camera.take(desk, "help")
-
+    await camera.take("help", await desk.answer("Decide"))
     await desk.run("tags team/api")
-    await desk.answer("1.10.0", "1.4.0")
-    await camera.take(desk, "tags")
+    await camera.take("tags", await desk.answer("1.10.0", "1.4.0"))
 
     await desk.run('delete team/api:1.4.0 --reason "1.4 is out of support"')
     request = await desk.message("R1", "Approve")
     await desk.become(BOB)
     await request.shows("Approve")
-    await camera.take(desk, "request")
-
+    await camera.take("request", request)
+    await camera.take("phone", request, width=_PHONE_WIDTH)
     await request.press("Approve")
     await request.shows("done", "Undo")
-    await camera.take(desk, "done")
+    await camera.take("done", request)
 
     await desk.become(ANN)
-    await request.press("Purge now")
-    ending = await desk.message("R2", "Approve")
-    await desk.become(BOB)
-    await ending.press("Approve")
-    await request.shows("purged")
+    await _make_garbage(desk)
     await desk.become(ANN)
     await desk.run("gc")
-    collecting = await desk.message("R3", "Approve")
+    collecting = await desk.message("R4", "Approve")
     await desk.become(CAT)
     await collecting.press("Approve")
-    report = await collecting.shows("Freed", timeout=120)
-    await desk.message("Freed")
-    await camera.take(desk, "gc")
+    await collecting.shows("Freed", timeout=120)
+    await camera.take("gc", collecting)
+    await camera.take("dark", collecting, dark=True)
 
-    await desk.page.emulate(dark=True)
-    await report.shows("Freed")
-    await camera.take(desk, "dark")
-    await desk.page.emulate(width=_PHONE_WIDTH, height=_HEIGHT)
-    await desk.become(ANN)
-    await desk.run("tags team/web")
-    await desk.answer("2.0", "1.9")
-    await camera.take(desk, "phone")
+
+async def _make_garbage(desk: Desk) -> None:
+    """Delete the old images of pull requests for good, so that a collection has what to do."""
+    await desk.run("delete ci/api:pr-*")
+    pile = await desk.message("R2", "Confirm")
+    await pile.press("Confirm")
+    await pile.shows("done", "Purge now", timeout=120)
+    await pile.press("Purge now")
+    ending = await desk.message("R3", "Approve")
+    await desk.become(BOB)
+    await ending.press("Approve")
+    await pile.shows("purged", timeout=120)
 
 
 async def main(directory: Path) -> None:
     """Take all pictures; those of an earlier time stay until all new ones are there."""
     with tempfile.TemporaryDirectory() as made:
         async with demo() as address, Browser.open() as browser:
-            page = await browser.page(address, width=_WIDTH, height=_HEIGHT)
+            page = await browser.page(address, width=_WIDTH, height=_HIGHEST)
             await page.send("Emulation.setTimezoneOverride", timezoneId="Europe/Berlin")
             desk = Desk(page)
             await desk.ready()

@@ -292,12 +292,13 @@ class Notifier:
                 return await call(**where, **attempt)
             except SlackApiError as error:
                 code = str(error.response.get("error", ""))
-                if code not in {"invalid_blocks", "invalid_blocks_format"} or n == 2:
+                if code not in _BAD_BLOCKS or n == 2:
                     raise
                 log.warning("Slack refused the blocks", error=str(error.response.data)[:500])
         raise Undeliverable("invalid_blocks")
 
 
+_BAD_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
 _NOT_THERE = {
     "user_not_in_channel",
     "not_in_channel",

@@ -95,9 +95,8 @@ async def test_what_people_and_images_say_is_text(team: Team, desk: Desk) -> Non
         assert await desk.page.count(f"{request.where} a") == 0
         await desk.run("inspect team/api:1.4.0")
         await desk.answer("docker pull")
-        # What is no name is quoted as code, in which no sign formats.
-        await desk.run(f"tags '{IMAGE} *bold*'")
-        await desk.answer("is not a repository name", f"{IMAGE} *bold*")
+        await desk.run(f"tags '{HOSTILE}'")
+        await desk.answer("is not a repository name", IMAGE)
     made = "[...document.querySelectorAll('[onerror], img[src=x]')]"
     assert await desk.page.evaluate(f"{made}.map(e => e.outerHTML)") == []
 

@@ -15,7 +15,11 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_it_is_ended(tmp_path: Path) -> None:
-    gc = CommandSettings(collect=("sh", "-c", "sleep 60 # {config}"), config="config.yml")
+    gc = CommandSettings(
+        collect=("sh", "-c", "sleep 60 # {config}"),
+        config="config.yml",
+        unsafe_allow_live_gc=True,
+    )
     executor = CommandExecutor(gc, tmp_path, configuration.NAME)
     begun = asyncio.create_task(
         executor.collect(

@@ -36,7 +36,7 @@ async def test_between_request_and_click(team: Team) -> None:
     team.kill()
     await team.spawn()
     await team.clicks(BOB, request, "Approve")
-    await team.shows(request, "done")
+    await team.shows(request, "is done")
     assert await team.tags("team/api") == []
 
 
@@ -64,7 +64,7 @@ async def test_in_the_middle_of_an_untag(team: Team, proxy: Proxy, moment: str) 
     await delivery
     await team.spawn()
 
-    await team.shows(request, "done", "undo until")
+    await team.shows(request, "is done", "undo until")
     assert await team.tags("team/api") == ["2"]
     await pull(team.registry.url, "team/api", first.digest)
     await pull(team.registry.url, "team/api", second.digest)
@@ -81,7 +81,7 @@ async def test_in_a_collection_that_outlives_it(team: Team) -> None:
     await team.spawn()
     gone = await team.request(ANN, "delete scratch/x:1")
     await team.clicks(ANN, gone, "Confirm")
-    await team.shows(gone, "done")
+    await team.shows(gone, "is done")
     purge = await team.request(ANN, 'purge keep:1 --reason "make garbage"')
     await team.clicks(BOB, purge, "Approve")
     await team.shows(purge, "purged")
@@ -140,6 +140,6 @@ async def test_a_message_that_was_posted_twice(team: Team) -> None:
         OPS, lambda m: m.ts != first.ts and "Approve" in m.buttons
     )
     await team.clicks(BOB, first, "Approve")
-    await team.shows(first, "done")
+    await team.shows(first, "is done")
     retired = await team.shows(second, "second copy")
     assert retired.buttons == []

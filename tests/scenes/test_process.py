@@ -90,7 +90,7 @@ async def test_sigterm_finishes_what_runs_and_ends(team: Team) -> None:
     hold.release()
     assert await ending == 0
     await team.spawn()
-    await team.shows(request, "done")
+    await team.shows(request, "is done")
     assert await team.tags("team/api") == []
 
 

@@ -34,7 +34,7 @@ async def test_list_delete_approve_collect(team: Team) -> None:
         assert request.buttons == ["Approve", "Deny", "Details", "Cancel"]
         assert f"<@{BOB}>" in request.text
         await team.clicks(BOB, request, "Approve")
-        done = await team.shows(request, "done", "undo until")
+        done = await team.shows(request, "is done", "undo until")
         assert "Approve" not in done.buttons
         assert await team.tags("team/api") == ["1.5.0"]
 
@@ -61,7 +61,7 @@ async def test_undo_brings_it_back(team: Team) -> None:
         request = await team.request(ANN, "delete scratch/x:1")
         assert request.buttons == ["Confirm", "Cancel"]
         await team.clicks(ANN, request, "Confirm")
-        await team.shows(request, "done")
+        await team.shows(request, "is done")
         await team.clicks(EVE, request, "Undo")
         back = await team.slack.wait_for_message(OPS, lambda m: "put back" in m.all_text)
         await team.clicks(EVE, back, "Confirm")
@@ -92,7 +92,7 @@ async def test_a_retag_in_between_is_told_to_both(team: Team) -> None:
             OPS, lambda m: m.ts != request.ts and "Approve" in m.buttons
         )
         await team.clicks(BOB, again, "Approve")
-        await team.shows(again, "done")
+        await team.shows(again, "is done")
         assert await team.tags("team/api") == []
 
 
@@ -103,7 +103,7 @@ async def test_a_hundred_clicks_are_one_run(team: Team) -> None:
         people = [BOB, CAT, EVE]
         clicks = [team.clicks(people[n % 3], request, "Approve") for n in range(100)]
         await asyncio.gather(*clicks)
-        await team.shows(request, "done")
+        await team.shows(request, "is done")
         told = lambda: sum(len(team.slack.ephemerals(user)) for user in people)  # noqa: E731
         await team.slack.wait_for(lambda: told() >= 100, timeout=60)
         assert told() == 100
@@ -193,4 +193,4 @@ async def test_one_slow_call_to_slack_holds_nobody_up(team: Team) -> None:
         assert "R1 is" in team.now(request).text
         assert "done" not in team.now(request).all_text
         hold.release()
-        await team.shows(request, "done")
+        await team.shows(request, "is done")

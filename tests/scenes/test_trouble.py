@@ -39,7 +39,7 @@ async def test_a_burst_of_429_delays_the_message_and_loses_nothing(team: Team) -
         request = await team.request(ANN, "delete team/api:1")
         team.slack.faults.fail("chat.update", times=1, status=500)
         await team.clicks(BOB, request, "Approve")
-        await team.shows(request, "done")
+        await team.shows(request, "is done")
         assert len(team.slack.messages(OPS)) == 1
 
 
@@ -89,7 +89,7 @@ async def test_a_registry_that_dies_after_the_approval_is_waited_for(team: Team)
         await team.clicks(BOB, request, "Approve")
         await team.shows(request, "Waiting")
         team.registry.start()
-        await team.shows(request, "done")
+        await team.shows(request, "is done")
         assert await team.tags("team/api") == []
 
 
@@ -103,7 +103,7 @@ async def test_a_registry_that_dies_between_the_two_calls(team: Team) -> None:
             await team.clicks(BOB, request, "Approve")
             await team.shows(request, "Waiting")
             team.registry.start()
-            await team.shows(request, "done")
+            await team.shows(request, "is done")
     assert await team.tags("team/api") == []
     await pull(team.registry.url, "team/api", first.digest)
 
@@ -116,7 +116,7 @@ async def test_sockets_that_are_cut_lose_nothing(team: Team) -> None:
         await team.slack.wait_for(lambda: team.slack.connections == 0, timeout=5)
         await team.slack.wait_for_connections(1, timeout=30)
         await team.clicks(BOB, request, "Approve")
-        await team.shows(request, "done")
+        await team.shows(request, "is done")
 
 
 async def test_nobody_decides_in_time(team: Team) -> None:
@@ -165,6 +165,6 @@ async def test_a_registry_with_a_full_disk_is_waited_for_with_the_placeholder_in
             await team.clicks(BOB, request, "Approve")
             await team.shows(request, "Waiting", "500")
             proxy.answer("", "", 0)
-            await team.shows(request, "done")
+            await team.shows(request, "is done")
     assert await team.tags("team/api") == []
     await pull(team.registry.url, "team/api", first.digest)

@@ -44,6 +44,7 @@ async function perform(target, block, element, value, button) {
 }
 
 async function send(text, thread_ts = "") {
+  if (!thread_ts) follow();
   try {
     if (!text.startsWith("/")) await act("say", { channel: place.channel, text, thread_ts });
     else if (thread_ts) throw new Error("Slack takes no commands in threads: type it in the channel.");
@@ -89,8 +90,16 @@ const thread = threadPanel($("#thread"), {
 });
 const refreshTraffic = trafficPanel($("#traffic"), $("#traffic-toggle"));
 
-const nearEnd = () => messages.scrollHeight - messages.scrollTop - messages.clientHeight < 120;
+// Whether the list follows what is new: until somebody scrolls up to read.
+let follows = true;
 const toEnd = () => (messages.scrollTop = messages.scrollHeight);
+const follow = () => {
+  follows = true;
+  toEnd();
+};
+messages.addEventListener("scroll", () => {
+  follows = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 120;
+});
 
 function open(channel, tab = "") {
   const isOther = channel !== place.channel;
@@ -102,7 +111,7 @@ function open(channel, tab = "") {
   draw();
   main.relabel();
   if (!isHome()) {
-    toEnd();
+    follow();
     if (matchMedia("(hover: hover)").matches) main.focus();
   }
 }
@@ -111,7 +120,6 @@ const isHome = () => place.channel === state.home_channel && place.tab === "home
 
 function draw() {
   if (!channelOf(place.channel)) place.channel = state.channels.find((one) => !one.is_im)?.id ?? state.home_channel;
-  const stick = nearEnd();
   const top = topLevel(place.channel);
   const replies = repliesByParent(place.channel);
   if (!isHome() && document.visibilityState === "visible") markRead(place.channel);
@@ -122,7 +130,7 @@ function draw() {
   $("#composer-slot").hidden = isHome();
   if (!isHome()) {
     reconcile(messages, top.length ? items(top, replies, actions) : [welcome()]);
-    if (stick) toEnd();
+    if (follows) toEnd();
   }
   thread.draw(place.thread && message(place.channel, place.thread), replies.get(place.thread) ?? []);
   showViews(state.views, contextFor({ view: state.views.at(-1)?.id }));
@@ -156,7 +164,7 @@ function changed(isNew) {
     cancelAnimationFrame(drawing);
     draw();
     main.relabel();
-    toEnd();
+    follow();
     document.documentElement.dataset.ready = "true";
     return;
   }
@@ -180,7 +188,7 @@ useNames({
 setUp(become);
 fill($("#composer-slot"), main.element);
 addEventListener("focus", () => state.user && draw());
-new ResizeObserver(() => nearEnd() && toEnd()).observe(messages);
+new ResizeObserver(() => follows && toEnd()).observe(messages);
 
 const first = await fetch("/api/people").then((answer) => answer.json());
 const wanted = asked.get("user");

@@ -83,6 +83,8 @@ function angle(inside, isFirst) {
   }
   if (target.startsWith("!subteam^")) return h("span", { class: "mention" }, label || `@${target.slice(9)}`);
   if (target.startsWith("!")) return h("span", { class: "mention everyone" }, `@${label || target.slice(1)}`);
+  // Something in angle brackets that is no reference was meant as it stands.
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(target)) return unescape(`<${inside}>`);
   return link(unescape(target), label || unescape(target));
 }
 

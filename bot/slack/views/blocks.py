@@ -30,7 +30,7 @@ def message(text: str, blocks: Sequence[Block] = ()) -> Message:
     """A message; `text` says the same as the blocks, for notifications and screen readers."""
     shown = list(blocks[:_MAX_BLOCKS]) or [section(text)]
     _shorten(shown)
-    return {"text": cut(text, _TEXT), "blocks": shown}
+    return {"text": cut(text.strip(), _TEXT), "blocks": shown}
 
 
 def _shorten(blocks: Sequence[Block]) -> None:

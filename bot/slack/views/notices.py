@@ -78,9 +78,10 @@ def details(shown: Request) -> Message:
         for d in shown.decisions
     ]
     lines = [f"<@{shown.requester}> asked {when(shown.created_at)}", *history]
+    lines = lines[: max(1, fitting(lines, 1900))]
     if shown.finished_at:
-        lines.insert(1, f"It ended {when(shown.finished_at)}")
-    blocks += paragraphs(lines[: max(1, fitting(lines, 2000))])
+        lines.append(f"It ended {when(shown.finished_at)}")
+    blocks += paragraphs(lines)
     return message(summary(shown), blocks)
 
 

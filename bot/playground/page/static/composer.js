@@ -65,7 +65,9 @@ export function composer({ names, label, commands, send, historyKey }) {
 
   function complete(n) {
     const [line] = shown[Math.max(n, 0)];
-    set(`${commandOf(line)} ${verbOf(line)} `.replace(/\s+$/, " "));
+    // Nothing marked and no verb begun: only the command is meant.
+    const verb = n < 0 && !/\s/.test(field.value) ? "" : verbOf(line);
+    set(`${commandOf(line)} ${verb ? `${verb} ` : ""}`);
     closed = false;
     show();
     field.focus();

@@ -196,5 +196,9 @@ async def test_nothing_is_wider_than_a_small_window(team: Team, desk: Desk, widt
         await desk.message("R1", "Approve")
         # On a phone that is too narrow `innerWidth` grows with what overflows: not compared.
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        # Nor is anything cut off at the side, where no scrolling would reach it.
+        buttons = "[...document.querySelectorAll('[data-testid=messages] button')]"
+        right = f"{buttons}.map(b => b.getBoundingClientRect().right)"
+        assert await page.evaluate(f"Math.max(...{right})") <= width
         composer = "document.querySelector('[data-testid=composer]').getBoundingClientRect()"
         assert await page.evaluate(f"{composer}.right <= {width} && {composer}.bottom <= 800")

@@ -75,7 +75,11 @@ class Demo:
 
     async def state(self, user: str) -> dict[str, Any]:
         """What somebody sees."""
-        answer = await self._http.get(f"{self.url}api/state", params={"user": user})
+        try:
+            answer = await self._http.get(f"{self.url}api/state", params={"user": user})
+        except httpx.TransportError as error:
+            ended = self.process.returncode
+            raise AssertionError(f"{error!r}, exit code {ended}: {self.output}") from error
         assert answer.status_code == 200, answer.text
         state: dict[str, Any] = answer.json()
         return state

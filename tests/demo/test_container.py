@@ -30,7 +30,7 @@ async def test_a_container_is_played_with_and_removed(engine: Path) -> None:
         before = demo.blobs()
         request = await demo.requests(ANN, 'gc --reason "room"')
         await demo.clicks(BOB, request, "Approve")
-        await demo.shows(request, "done", "Freed")
+        await demo.shows(request, "is done", "Freed")
         assert demo.blobs() < before
     finally:
         assert await demo.end() == 0

@@ -53,7 +53,7 @@ async def test_a_kept_one_goes_on_where_it_was(tmp_path: Path) -> None:
         assert first.directory == keep
         request = await first.requests(ANN, "delete team/api:1.9.0")
         await first.clicks(BOB, request, "Approve")
-        await first.shows(request, "done")
+        await first.shows(request, "is done")
     finally:
         assert await first.end() == 0
     assert str(keep) in first.output
@@ -65,7 +65,7 @@ async def test_a_kept_one_goes_on_where_it_was(tmp_path: Path) -> None:
         assert "R1" in await second.asks(ANN, "requests --all")
         undo = await second.requests(ANN, "undo R1")
         await second.clicks(ANN, undo, "Confirm")
-        await second.shows(undo, "done")
+        await second.shows(undo, "is done")
         assert "1.9.0" in (await second.tags("team/api") or ())
         code, said = await told("--port", "0", "--keep", str(keep))
         assert code == 1

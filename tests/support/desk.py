@@ -33,9 +33,7 @@ class Desk:
         await self.page.press("Enter")
         await self.page.wait_for("document.querySelector('[data-testid=composer]').value === ''")
 
-    async def message(
-        self, *words: str, ephemeral: bool = False, timeout: float = 20.0
-    ) -> "Shown":
+    async def message(self, *words: str, ephemeral: bool = False, timeout: float = 20.0) -> "Shown":
         """Wait until a message of the channel shows all these words; the newest of them."""
         kind = json.dumps("true" if ephemeral else "false")
         found = await self.page.wait_for(

@@ -212,8 +212,8 @@ class Sockets:
 
 
 def _takes_payload(kind: str, payload: Mapping[str, Any]) -> bool:
-    """Whether an ack may carry an answer: of commands and submissions only."""
-    return kind == COMMAND or payload.get("type") == "view_submission"
+    """Whether an ack may carry an answer: of commands, submissions and suggestions."""
+    return kind == COMMAND or payload.get("type") in {"view_submission", "block_suggestion"}
 
 
 def _goodbye(reason: str) -> Mapping[str, Any]:

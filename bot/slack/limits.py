@@ -29,10 +29,25 @@ _TORN = re.compile(r"(?:&[a-z]{0,3}|<[^>]*)$")
 def escape(text: str) -> str:
     """Text from outside, for mrkdwn: no mention, link or control character survives.
 
-    `*`, `_` and backticks still format; put names into `code`.
+    `*`, `_` and backticks still format: use `literal` for prose and `code` for names.
     """
     clean = _CONTROL.sub("", text)
     return clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_FORMATS = re.compile(r"[*~`]|(?<!\w)_|_(?!\w)|:[\w+-]+:")
+
+
+def literal(text: str) -> str:
+    """Prose from outside, for mrkdwn: words that Slack would format become code spans.
+
+    There is no way to escape `*`, `_`, `~` or `:emoji:` in mrkdwn; inside code they are dead.
+    """
+
+    def one(word: re.Match[str]) -> str:
+        return (code if _FORMATS.search(word[0]) else escape)(word[0])
+
+    return re.sub(r"\S+", one, _CONTROL.sub("", text))
 
 
 def code(text: str, limit: int = 300) -> str:

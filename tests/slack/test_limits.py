@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import ActionsBlock, HeaderBlock, MarkdownBlock, SectionBlock
 
-from bot.slack.limits import code, cut, escape, plain, problems, problems_of_view
+from bot.slack.limits import code, cut, escape, literal, plain, problems, problems_of_view
 
 Thing = dict[str, Any]
 
@@ -598,3 +598,17 @@ def test_nothing_is_longer_than_asked(text: str, limit: int) -> None:
 
 def test_problems_are_sentences_that_can_be_logged() -> None:
     assert json.dumps(found({"type": ["x"]}, section("")))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain words, my_repo and a-b", "plain words, my_repo and a-b"),
+        ("old *bold* one", "old `*bold*` one"),
+        ("*very bold*", "`*very` `bold*`"),
+        ("_x_ ~y~ :tada: team/api:pr-*", "`_x_` `~y~` `:tada:` `team/api:pr-*`"),
+        ("<!channel> & <@U1>", "&lt;!channel&gt; &amp; &lt;@U1&gt;"),
+    ],
+)
+def test_prose_from_outside_is_never_formatted(text: str, shown: str) -> None:
+    assert literal(text) == shown

@@ -600,7 +600,7 @@ def test_counts_and_lists() -> None:
 
 
 def test_free_text_is_one_line_of_plain_words() -> None:
-    assert words("a\n*b* `c` <d>\u202e") == "a *b* 'c' &lt;d&gt;"
+    assert words("a\n*b* `c` <d>\u202e") == "a `*b*` 'c' &lt;d&gt;"
     assert len(words("&" * 1000, 100)) == 99 * 5 + 1
     assert [stop("a"), stop("a."), stop("a!"), stop("a?")] == ["a.", "a.", "a!", "a?"]
 

@@ -470,7 +470,7 @@ def test_a_reason_cannot_pass_for_lines_of_ours() -> None:
     shown = request(made("delete", reason=forged))
     lines = read(shown).split("\n")
     assert [line for line in lines if "0 B" in line] == [
-        "*Why* old :white_check_mark: approved by &lt;@U0BOB&gt; *Frees* about 0 B"
+        "*Why* old `:white_check_mark:` approved by &lt;@U0BOB&gt; `*Frees*` about 0 B"
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.slack.limits import code, cut, escape, plain
+from bot.slack.limits import code, cut, escape, literal, plain
 
 Block = dict[str, Any]
 Message = dict[str, Any]
@@ -77,14 +77,14 @@ def listed(names: Sequence[str], room: int = ROOM) -> str:
 
 def words(text: str, limit: int = 500) -> str:
     """Free text from outside for mrkdwn: one line, so that it cannot pass for lines of ours."""
-    return escape(plain(" ".join(text.replace("`", "'").split()), limit))
+    return literal(plain(" ".join(text.replace("`", "'").split()), limit))
 
 
 def mark_commands(text: str) -> str:
     """Escape a sentence of the bot's, and keep what it set in backticks as code."""
     pieces = text.split("`")
     return "".join(
-        code(piece, 1000) if n % 2 and n < len(pieces) - 1 else escape(piece)
+        code(piece, 1000) if n % 2 and n < len(pieces) - 1 else literal(piece)
         for n, piece in enumerate(pieces)
         if piece
     )

@@ -11,7 +11,7 @@ from bot.operations.browse import (
     is_suspicious_date,
 )
 from bot.rules.approval import Request, WindowState
-from bot.slack.limits import code
+from bot.slack.limits import code, escape, plain
 from bot.slack.views.blocks import (
     Block,
     Message,
@@ -182,20 +182,20 @@ def inspection(result: Inspection, command: str) -> Message:
         for p in result.platforms
     ]
     where = f"{code(name)} on {words(result.registry, 80)}"
-    pull = words(f"docker pull {result.host}/{result.repository}@{result.digest}")
+    pull = f"docker pull {result.host}/{result.repository}@{result.digest}"
     missing = sum(p.missing for p in result.platforms)
     absent = _missing(missing) if missing else ""
     cut_off = _cut_off(rows_that_fit(_IMAGE_HEAD, rows), len(rows), "The rest is left out.")
     return message(
         f"{where} is {code(result.digest, 100)}, {size(result.size)}; tags: "
-        f"{_codes(result.tags) or 'none'}. {absent} {pull}".replace("  ", " "),
+        f"{_codes(result.tags) or 'none'}. {absent} {words(pull)}".replace("  ", " "),
         [
             section(where),
             *paragraphs(lines),
             *([table(_IMAGE_HEAD, rows, right=[2, 3])] if rows else []),
             *([context(cut_off)] if cut_off else []),
             *([section(f":warning: {absent}")] if absent else []),
-            section(f"```{pull}```"),
+            section(f"```{escape(plain(pull.replace('`', "'"), 700))}```"),
             *share_row(command),
         ],
     )

@@ -183,6 +183,7 @@ def inspection(result: Inspection, command: str) -> Message:
     ]
     where = f"{code(name)} on {words(result.registry, 80)}"
     pull = f"docker pull {result.host}/{result.repository}@{result.digest}"
+    fenced = escape(plain(pull.replace("`", "'"), 700))
     missing = sum(p.missing for p in result.platforms)
     absent = _missing(missing) if missing else ""
     cut_off = _cut_off(rows_that_fit(_IMAGE_HEAD, rows), len(rows), "The rest is left out.")
@@ -195,7 +196,7 @@ def inspection(result: Inspection, command: str) -> Message:
             *([table(_IMAGE_HEAD, rows, right=[2, 3])] if rows else []),
             *([context(cut_off)] if cut_off else []),
             *([section(f":warning: {absent}")] if absent else []),
-            section(f"```{escape(plain(pull.replace('`', "'"), 700))}```"),
+            section(f"```{fenced}```"),
             *share_row(command),
         ],
     )

@@ -1,5 +1,6 @@
 """A team with its page in a real browser."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import pytest
 from bot.playground import page as served
 from tests.support.browser import Browser
 from tests.support.desk import Desk
+from tests.support.devtools import PROGRAMS
 from tests.support.team import ANN, OPS, Team
+
+
+@pytest.fixture(autouse=True)
+def chromium() -> None:
+    """Ubuntu's apt has no Chromium; everywhere else `make setup` has installed it."""
+    if not any(shutil.which(program) for program in PROGRAMS):
+        pytest.skip(f"none of {', '.join(PROGRAMS)} is installed")
 
 
 @pytest.fixture

@@ -31,6 +31,10 @@ system:
 	    missing=$$(echo "$$missing" | sed "s/ $$p\b//"); }; done; \
 	  [ -n "$$missing" ] || exit 0; \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  if systemctl is-active --quiet docker-registry 2>/dev/null; then \
+	    echo "the package docker-registry has started a service of its own, which nothing here needs;"; \
+	    echo "  to stop it: systemctl disable --now docker-registry"; \
+	  fi; \
 	fi
 
 $(STAMP): requirements.lock pyproject.toml

@@ -24,8 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ANN, BOB, CAT = "U0ANN", "U0BOB", "U0CAT"
 LARGEST = 200_000
 _START = 90.0
-_WIDTH, _PHONE_WIDTH = 1040, 390
+_WIDTH, _WIDE, _PHONE_WIDTH = 1040, 1280, 390
 _LOWEST, _HIGHEST, _GAP = 420, 1400, 8
+_THREAD = 900  # a request and the whole thread below it
 
 _TO_END = """(list => { list.scrollTop = list.scrollHeight; })(
   document.querySelector('[data-testid="messages"]'))"""
@@ -46,16 +47,25 @@ class Camera:
         self._directory = directory
 
     async def take(
-        self, name: str, first: Shown, *, width: int = _WIDTH, dark: bool = False
+        self,
+        name: str,
+        first: Shown,
+        *,
+        width: int = _WIDTH,
+        lowest: int = _LOWEST,
+        dark: bool = False,
     ) -> None:
-        """Write one picture of the window, as high as it takes to begin with a message."""
+        """Write one picture of the window, as high as it takes to begin with a message.
+
+        `lowest` is its height at least, for what stands beside the messages.
+        """
         page = first.desk.page
         # The cursor blinks and buttons light up under the mouse: both look different each time.
         await page.send("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
         await page.evaluate("document.activeElement.blur?.()")
         await page.emulate(dark=dark, width=width, height=_HIGHEST)
         height = _HIGHEST - int(await page.evaluate(_ABOVE % first.where)) + _GAP
-        await page.emulate(dark=dark, width=width, height=min(max(height, _LOWEST), _HIGHEST))
+        await page.emulate(dark=dark, width=width, height=min(max(height, lowest), _HIGHEST))
         await page.evaluate(_TO_END)
         size = await page.screenshot(self._directory / f"{name}.png")
         sys.stdout.write(f"{name}.png\t{size:,} bytes\n")
@@ -121,8 +131,10 @@ async def play(desk: Desk, camera: Camera) -> None:
     await desk.become(CAT)
     await collecting.press("Approve")
     await collecting.shows("Freed", timeout=120)
-    await camera.take("gc", collecting)
-    await camera.take("dark", collecting, dark=True)
+    await desk.page.click(f'{collecting.where} [data-testid="thread-open"]')
+    await desk.page.wait_for_text("Freed", '[data-testid="thread"]', 30)
+    await camera.take("gc", collecting, width=_WIDE, lowest=_THREAD)
+    await camera.take("dark", collecting, width=_WIDE, lowest=_THREAD, dark=True)
 
 
 async def _make_garbage(desk: Desk) -> None:

@@ -237,7 +237,7 @@ def _end_state(items: list[Item]) -> State:
 async def _open_windows(
     tx: Transaction, request: Request, done: set[tuple[str, str]], until: float
 ) -> None:
-    sizes = {(d.repository, d.digest): d.size for d in DeletionPlan.from_json(request.plan).digests}
+    sizes = {(d.repository, d.digest): d.own for d in DeletionPlan.from_json(request.plan).digests}
     for repository, digest in sorted(done):
         await tx.windows.open(
             request.id,
@@ -267,7 +267,7 @@ async def finish_purge(ctx: Context, job: Job, request: Request) -> None:
             ended = _end_state(list(request.items))
             state = State.PURGED if ended is State.DONE else ended
             sizes = {
-                (d.repository, d.digest): d.size
+                (d.repository, d.digest): d.own
                 for d in DeletionPlan.from_json(request.plan).digests
             }
             for item in request.items:

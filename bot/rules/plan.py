@@ -86,7 +86,8 @@ class PlannedDigest:
     """One digest that the request touches.
 
     `tags` are those that go, `kept_tags` the others on the same digest, `signatures` the
-    signature tags that speak of it and stay. `size` is in bytes, children included. `children`
+    signature tags that speak of it and stay. `size` is in bytes, children included;
+    `own` is what only this digest and those after it in the plan use. `children`
     are the manifests below it that no tag that stays needs and that the plan does not name
     itself; two indexes of the plan that share a child both have it.
     """
@@ -103,6 +104,7 @@ class PlannedDigest:
     children: tuple[str, ...]
     missing_children: tuple[str, ...]
     size: int
+    own: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +166,7 @@ def plan_untag(registry: str, chosen: Sequence[tuple[Snapshot, Sequence[str]]]) 
         going = frozenset(tags)
         by_digest = dict.fromkeys(snapshot.tags[tag] for tag in sorted(going, key=natural_key))
         leaving.append(_Leaving(snapshot, going, tuple(by_digest)))
-    planned = [_planned(part, digest) for part in leaving for digest in part.digests]
-    return DeletionPlan("delete", registry, tuple(planned), _unique_bytes(leaving))
+    return _plan("delete", registry, leaving)
 
 
 def plan_purge(registry: str, chosen: Sequence[tuple[Snapshot, Sequence[str]]]) -> DeletionPlan:
@@ -181,8 +182,7 @@ def plan_purge(registry: str, chosen: Sequence[tuple[Snapshot, Sequence[str]]]) 
         each = dict.fromkeys(digests)
         going = frozenset(tag for tag, digest in snapshot.tags.items() if digest in each)
         leaving.append(_Leaving(snapshot, going, tuple(each)))
-    planned = [_planned(part, digest) for part in leaving for digest in part.digests]
-    return DeletionPlan("purge", registry, tuple(planned), _unique_bytes(leaving), method="digest")
+    return _plan("purge", registry, leaving, "digest")
 
 
 def needed_from_outside(snapshot: Snapshot, digest: str, going: Iterable[str]) -> Parent | None:
@@ -204,7 +204,7 @@ class _Leaving:
     digests: tuple[str, ...]
 
 
-def _planned(leaving: _Leaving, digest: str) -> PlannedDigest:
+def _planned(leaving: _Leaving, digest: str, own: int) -> PlannedDigest:
     snapshot, going = leaving.snapshot, leaving.tags
     manifest = snapshot.manifests.get(digest)
     on_digest = snapshot.tags_on(digest)
@@ -227,6 +227,7 @@ def _planned(leaving: _Leaving, digest: str) -> PlannedDigest:
         children=tuple(sorted(below - staying - snapshot.missing - set(leaving.digests))),
         missing_children=tuple(sorted(below & snapshot.missing)),
         size=sum(snapshot.blobs(snapshot.reach([digest])).values()),
+        own=own,
     )
 
 
@@ -243,13 +244,34 @@ def _platforms(manifest: Image | Index | None) -> tuple[str, ...]:
     )
 
 
-def _unique_bytes(leaving: Iterable[_Leaving]) -> int:
-    # Repositories share one storage: what another one keeps is not freed, nor anything twice.
-    kept: dict[str, int] = {}
-    gone: dict[str, int] = {}
-    for part in leaving:
+def _own_bytes(leaving: Iterable[_Leaving]) -> dict[tuple[str, str], int]:
+    """What each digest frees, by repository and digest; a shared blob counts for the first.
+
+    Repositories share one storage: what another one keeps is not freed, nor anything twice.
+    """
+    parts = list(leaving)
+    counted: set[str] = set()
+    for part in parts:
         tags = part.snapshot.tags
         staying = part.snapshot.reach(d for tag, d in tags.items() if tag not in part.tags)
-        kept |= part.snapshot.blobs(staying)
-        gone |= part.snapshot.blobs(part.snapshot.reach(part.digests))
-    return sum(size for blob, size in gone.items() if blob not in kept)
+        counted |= part.snapshot.blobs(staying).keys()
+    own: dict[tuple[str, str], int] = {}
+    for part in parts:
+        for digest in part.digests:
+            blobs = part.snapshot.blobs(part.snapshot.reach([digest]))
+            fresh = {blob: size for blob, size in blobs.items() if blob not in counted}
+            counted |= fresh.keys()
+            own[part.snapshot.repository, digest] = sum(fresh.values())
+    return own
+
+
+def _plan(
+    action: str, registry: str, leaving: Sequence[_Leaving], method: str = ""
+) -> DeletionPlan:
+    own = _own_bytes(leaving)
+    planned = tuple(
+        _planned(part, digest, own[part.snapshot.repository, digest])
+        for part in leaving
+        for digest in part.digests
+    )
+    return DeletionPlan(action, registry, planned, sum(own.values()), method)

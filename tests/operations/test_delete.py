@@ -398,3 +398,16 @@ async def test_a_paused_worker_that_wakes_up_does_nothing(rig: Rig, registry: Re
             await rig.untag._originals(rig.registry, request),
         )
     assert (await rig.registry.client.head("a", "1")).digest == pushed.digest
+
+
+async def test_windows_never_promise_a_shared_layer_twice(rig: Rig, registry: RealRegistry) -> None:
+    shared = b"a layer that both have" * 1000
+    await push_image(registry.url, "a", "1", layers=[shared, b"one"])
+    await push_image(registry.url, "a", "2", layers=[shared, b"two"])
+    request = await rig.delete("a:*")
+    plan = DeletionPlan.from_json(request.plan)
+
+    ended = await rig.done(request)
+
+    assert sum(window.size for window in ended.windows) == plan.unique_bytes
+    assert plan.unique_bytes < 2 * len(shared)

@@ -153,8 +153,10 @@ class Run:
 
     async def _preflight(self) -> None:
         await self._step(Step.PREFLIGHT)
-        # Somebody's dry run may still be at work.
-        if not await self._collector.wait_until_gone(self._ctx.timing.preview):
+        # Somebody's dry run may still be at work. A `running` command that cannot tell is an error
+        # of its own, and says so.
+        at_work = await self._collector.collecting()
+        if at_work and not await self._collector.wait_until_gone(self._ctx.timing.preview):
             raise CommandFailed(
                 "A collection that the bot did not start is at work.",
                 "Wait until it has ended, then ask again.",

@@ -255,3 +255,13 @@ async def test_no_collector_no_request(tmp_path, controlled) -> None:
     async with Rig.open(tmp_path, controlled.url) as rig:
         with pytest.raises(Refusal, match=r"no \[registries.gc\]"):
             await rig.gc()
+
+
+async def test_a_running_command_that_cannot_tell_is_named_at_once(tmp_path, controlled) -> None:
+    settings = controlled.settings(running=("sh", "-c", "exit 127"))
+    async with Rig.open(tmp_path, controlled.url, gc=settings) as rig:
+        await push_image(controlled.url, "a", "1")
+        ended = await rig.done(await rig.gc())
+        assert ended.state is State.FAILED
+        assert "`running` could not tell" in ended.result["why"]
+        assert await rig.registry.client.probe_upload("a") is UploadSupport.ACCEPTED

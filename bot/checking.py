@@ -4,8 +4,7 @@ import contextlib
 from dataclasses import dataclass
 
 from bot import service
-from bot.operations.context import Registry
-from bot.operations.proof import FALLBACK
+from bot.operations.context import FALLBACK_PROBE, Registry
 from bot.registry.client import DeleteSupport
 from bot.registry.errors import RegistryError
 from bot.settings import Settings
@@ -63,7 +62,7 @@ async def _registry(registry: Registry, known: list[str]) -> list[Finding]:
         repositories = await registry.client.repositories()
         known += repositories
         findings.append(Finding(name, True, f"answers, {len(repositories)} repositories"))
-        probe = registry.probe_repository or (repositories[0] if repositories else FALLBACK)
+        probe = registry.probe_repository or (repositories[0] if repositories else FALLBACK_PROBE)
         support = await registry.client.probe_delete(probe)
         usable = support not in {DeleteSupport.OFF, DeleteSupport.READ_ONLY}
         findings.append(Finding(f"{name}: deletion", usable, _TOLD[support]))

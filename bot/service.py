@@ -59,16 +59,13 @@ def _registry(settings: Settings, one: RegistrySettings) -> Registry:
         return RegistryClient(url, credentials=one.credentials, ca_file=one.ca_file)
 
     main = client(one.url)
-    urls = [url for url in one.write_urls if url != one.url] if one.write_urls else []
-    writers = [client(url) for url in urls]
-    if not one.write_urls or one.url in one.write_urls:
-        writers.insert(0, main)
+    writers = tuple(main if url == one.url else client(url) for url in one.write_urls)
     collector = (
         CommandExecutor(one.gc, settings.state_dir, one.name, environ=settings.environ)
         if one.gc
         else None
     )
-    return Registry(one.name, main, tuple(writers), one.probe_repository, collector, one.gc_note)
+    return Registry(one.name, main, writers, one.probe_repository, collector, one.gc_note)
 
 
 def context(settings: Settings, store: Store, timing: Timing | None = None) -> Context:

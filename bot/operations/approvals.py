@@ -38,8 +38,7 @@ async def approve(ctx: Context, tx: Transaction, request: Request, asked: Asked)
     if rule is None:
         return Said(
             await tx.requests.get(request.id),
-            f"{request.name} is outdated: the rule {request.rule} has changed since. "
-            "Nothing was changed; ask again.",
+            f"{request.name} is outdated: {_changed(request)}. Nothing was changed; ask again.",
         )
     requester = Actor(request.requester, request.team)
     why_not = _why_not(ctx, rule, request, asked.actor, requester)
@@ -182,9 +181,9 @@ async def outdated(tx: Transaction, request: Request, why: str) -> bool:
 
 def lost_approval(ctx: Context, request: Request) -> str:
     """Why an approved request may no longer run by today's policy; "" if it may."""
-    rule = ctx.policy.rule(request.rule)
-    if rule is None or rule.fingerprint != request.rule_fingerprint:
-        return f"the rule {request.rule} has changed since"
+    rule = _rule_in_force(ctx, request)
+    if rule is None:
+        return _changed(request)
     if request.approval == "confirm":
         return ""
     requester = Actor(request.requester, request.team)
@@ -224,11 +223,21 @@ def _decided(request: Request) -> str:
 
 
 async def _same_rule(ctx: Context, tx: Transaction, request: Request) -> Rule | None:
+    rule = _rule_in_force(ctx, request)
+    if rule is None:
+        await outdated(tx, request, _changed(request))
+    return rule
+
+
+def _rule_in_force(ctx: Context, request: Request) -> Rule | None:
+    """The rule that decided, if it still says what it said."""
     rule = ctx.policy.rule(request.rule)
-    if rule is not None and rule.fingerprint == request.rule_fingerprint:
-        return rule
-    await outdated(tx, request, f"the rule {request.rule} has changed since")
-    return None
+    same = rule is not None and rule.fingerprint == request.rule_fingerprint
+    return rule if same else None
+
+
+def _changed(request: Request) -> str:
+    return f"the rule {request.rule} has changed since"
 
 
 def _why_not(ctx: Context, rule: Rule, request: Request, actor: Actor, requester: Actor) -> str:

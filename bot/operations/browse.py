@@ -276,8 +276,7 @@ async def inspect(ctx: Context, registry: Registry, reference: Reference) -> Ins
     reader = ImageReader(ctx.store, registry)
     snapshot = await reader.snapshot(reference.repository)
     digest = await resolve(reader, snapshot, reference)
-    if digest not in snapshot.manifests:
-        snapshot = await with_untagged(reader, snapshot, digest)
+    snapshot = await with_untagged(reader, snapshot, digest)
     manifest = snapshot.manifests.get(digest)
     signatures = await registry.client.signatures(reference.repository, digest, list(snapshot.tags))
     return Inspection(
@@ -296,7 +295,9 @@ async def inspect(ctx: Context, registry: Registry, reference: Reference) -> Ins
 
 
 async def with_untagged(reader: ImageReader, snapshot: Snapshot, digest: str) -> Snapshot:
-    """The snapshot together with an untagged manifest and what is below it."""
+    """The snapshot together with a manifest that no tag of it reaches, and what is below."""
+    if digest in snapshot.manifests:
+        return snapshot
     raws, missing = await reader.read(snapshot.repository, [digest])
     return Snapshot(
         snapshot.repository,
@@ -351,8 +352,7 @@ async def _health(ctx: Context, registry: Registry) -> Health:
     problem = hint = deletes = ""
     try:
         await registry.client.ping()
-        name = registry.probe_repository or "registry-bot/probe"
-        deletes = _DELETES[await registry.client.probe_delete(name)]
+        deletes = _DELETES[await registry.client.probe_delete(registry.probe_name)]
     except RegistryError as error:
         problem, hint = error.sentence, error.hint
     return Health(

@@ -88,8 +88,7 @@ async def sizes_of(collector: CommandExecutor, blobs: Iterable[str]) -> dict[str
 
 async def untagged_gate(ctx: Context, registry: Registry) -> None:
     """Refuse `--delete-untagged` where it would break images or end undo windows."""
-    name = registry.probe_repository or "registry-bot/probe"
-    if await registry.client.probe_delete(name) is not DeleteSupport.TAG:
+    if await registry.client.probe_delete(registry.probe_name) is not DeleteSupport.TAG:
         raise Refusal(
             "--delete-untagged is refused: on distribution 2.x it deletes the images inside "
             "multi-arch indexes, and this registry is not proven to be 3.x.",

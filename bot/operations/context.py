@@ -11,6 +11,9 @@ from bot.registry.client import RegistryClient
 from bot.rules.policy import Actor, Policy
 from bot.store.store import Store
 
+FALLBACK_PROBE = "registry-bot/probe"
+"""Where a registry without repositories is probed; nothing is left behind under this name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registry:
@@ -26,6 +29,11 @@ class Registry:
     probe_repository: str = ""
     collector: CommandExecutor | None = None
     gc_note: str = ""
+
+    @property
+    def probe_name(self) -> str:
+        """A repository to ask about deletion; for that it need not exist."""
+        return self.probe_repository or FALLBACK_PROBE
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,7 @@ async def request_delete(
     reader = ImageReader(ctx.store, registry)
     chosen = await _chosen_tags(reader, references)
     count = sum(len(tags) for _, tags in chosen)
-    if count > ctx.max_tags:
-        raise Refusal(
-            f"That is {count} tags; one request may delete {ctx.max_tags}.",
-            "Narrow the pattern, or ask for them in several requests.",
-        )
+    _refuse_too_many(ctx, count)
     plan = plan_untag(registry.name, chosen)
     rule = requesting.judge(ctx, asked, Action.DELETE, _targets(plan))
     plan = replace(plan, method=await _untag_method(registry, plan))
@@ -53,6 +49,14 @@ async def request_delete(
     return requesting.draft(
         ctx, asked, registry, Action.DELETE, rule, plan=plan.as_json(), items=items
     )
+
+
+def _refuse_too_many(ctx: Context, count: int) -> None:
+    if count > ctx.max_tags:
+        raise Refusal(
+            f"That is {count} tags; one request may delete {ctx.max_tags}.",
+            "Narrow the pattern, or ask for them in several requests.",
+        )
 
 
 async def _chosen_tags(
@@ -203,11 +207,7 @@ async def request_purge(
     chosen = await _chosen_digests(reader, references)
     plan = plan_purge(registry.name, chosen)
     count = max(len(plan.tags), len(plan.digests))
-    if count > ctx.max_tags:
-        raise Refusal(
-            f"That is {count} tags; one request may delete {ctx.max_tags}.",
-            "Narrow the pattern, or ask for them in several requests.",
-        )
+    _refuse_too_many(ctx, count)
     _refuse_needed(chosen)
     untagged = [Target(registry.name, d.repository, None) for d in plan.digests if not d.tags]
     rule = requesting.judge(ctx, asked, Action.PURGE, [*_targets(plan), *untagged])
@@ -234,8 +234,7 @@ async def _chosen_digests(
             digests = [snapshot.tags[tag] for tag in tags]
         else:
             digests = [await resolve(reader, snapshot, reference)]
-            if digests[0] not in snapshot.manifests:
-                snapshot = await with_untagged(reader, snapshot, digests[0])
+            snapshot = await with_untagged(reader, snapshot, digests[0])
         snapshots[name] = snapshot
         chosen.setdefault(name, {}).update(dict.fromkeys(digests))
     return [(snapshots[name], tuple(digests)) for name, digests in chosen.items()]
@@ -268,10 +267,7 @@ async def rebuild(registry: Registry, reader: ImageReader, plan: DeletionPlan) -
         else:
             digests = [d.digest for d in plan.digests if d.repository == repository]
             for digest in digests:
-                if digest not in snapshot.manifests:
-                    raws, _ = await reader.read(repository, [digest])
-                    if digest in raws:
-                        snapshot = await with_untagged(reader, snapshot, digest)
+                snapshot = await with_untagged(reader, snapshot, digest)
             chosen.append((snapshot, digests))
             _refuse_needed([chosen[-1]])
     make = plan_untag if plan.action == Action.DELETE else plan_purge

@@ -74,15 +74,11 @@ class ImageReader:
         """Everything tagged in a repository, and all below it."""
         tags = await self.digests(repository, await self.tags(repository))
         raws, missing = await self.read(repository, set(tags.values()))
-        parsed: dict[str, Image | Index] = {}
-        for digest, raw in raws.items():
-            manifest = _parsed(raw)
-            if manifest is not None:
-                parsed[digest] = manifest
+        manifests = {digest: parsed(raw) for digest, raw in raws.items()}
         return Snapshot(
             repository,
             tags,
-            parsed,
+            {digest: manifest for digest, manifest in manifests.items() if manifest is not None},
             {digest: len(raw.body) for digest, raw in raws.items()},
             frozenset(missing),
         )
@@ -108,7 +104,7 @@ class ImageReader:
             level = {
                 child.digest
                 for raw in raws.values()
-                if isinstance(manifest := _parsed(raw), Index)
+                if isinstance(manifest := parsed(raw), Index)
                 for child in manifest.children
             }
         return found, missing
@@ -169,7 +165,7 @@ class ImageReader:
 
     async def platform(self, repository: str, raw: RawManifest) -> Platform | None:
         """For which platform an image is; None for an index, or where nobody can tell."""
-        image = _parsed(raw)
+        image = parsed(raw)
         if not isinstance(image, Image):
             return None
         found = await self.configs(repository, {raw.digest: image})
@@ -181,7 +177,8 @@ def _platform(text: str) -> Platform | None:
     return Platform(parts[0], parts[1], "/".join(parts[2:])) if len(parts) > 1 else None
 
 
-def _parsed(raw: RawManifest) -> Image | Index | None:
+def parsed(raw: RawManifest) -> Image | Index | None:
+    """The manifest, or None for something that is neither image nor index."""
     try:
         return raw.parse()
     except InvalidManifest:

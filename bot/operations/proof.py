@@ -4,11 +4,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from bot.operations.context import Registry
+from bot.operations.context import FALLBACK_PROBE, Registry
 from bot.registry.client import RegistryClient, UploadSupport
 from bot.registry.errors import RegistryError, Unreachable
 
-FALLBACK = "registry-bot/probe"
 _PAUSE = 0.2
 
 
@@ -108,4 +107,4 @@ class Proof:
         if self._repository:
             return
         names = await self._registry.client.repositories()
-        self._repository = names[0] if names else FALLBACK
+        self._repository = names[0] if names else FALLBACK_PROBE

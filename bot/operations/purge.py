@@ -8,16 +8,15 @@ those for ever, because every manifest in the repository keeps its layers.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bot.operations.context import Context, Registry
-from bot.operations.deletion import rebuild
-from bot.operations.errors import Refusal
-from bot.operations.images import ImageReader
+from bot.operations.images import ImageReader, parsed
+from bot.operations.recheck import recheck
 from bot.operations.running import begin, fail, finish_purge, patient
-from bot.operations.untag import protected_now, what_moved
 from bot.operations.worker import TryLater
 from bot.registry.errors import DeleteDisabled, Forbidden, NotFound, ReadOnly, Unauthorized
-from bot.registry.manifest import Image, Index, InvalidManifest, RawManifest
+from bot.registry.manifest import Index
 from bot.rules.approval import Item, ItemState, Request, State, Window, WindowState
 from bot.rules.plan import DeletionPlan, Snapshot
 from bot.rules.policy import Action, Target
@@ -54,7 +53,7 @@ class Purge:
 
     async def run(self, job: Job) -> None:
         """`purge REF`: the digests of an approved request."""
-        request = await begin(self._ctx, job, self._recheck)
+        request = await begin(self._ctx, job, partial(recheck, self._ctx))
         if request is None:
             return
         registry = self._ctx.registry(request.registry)
@@ -64,17 +63,6 @@ class Purge:
                 items = [i for i in request.items if i.repository == repository]
                 await self._items(job, request, registry, repository, items)
             await finish_purge(self._ctx, job, request)
-
-    async def _recheck(self, request: Request) -> str:
-        registry = self._ctx.registry(request.registry)
-        plan = DeletionPlan.from_json(request.plan)
-        try:
-            now = await rebuild(registry, ImageReader(self._ctx.store, registry), plan)
-        except Refusal as refusal:
-            return refusal.sentence
-        if now.fingerprint != plan.fingerprint:
-            return what_moved(plan, now)
-        return protected_now(self._ctx, plan)
 
     async def _keep(self, registry: Registry, items: Iterable[Item]) -> None:
         """Store the bytes of everything that goes: undo works until the next collection."""
@@ -254,7 +242,7 @@ class Purge:
                 raws = await tx.manifests.get(level)
             level = []
             for raw in raws.values():
-                manifest = _parse(raw)
+                manifest = parsed(raw)
                 if isinstance(manifest, Index):
                     level += [c.digest for c in manifest.children if c.digest not in found]
             level = list(dict.fromkeys(level))
@@ -342,10 +330,3 @@ class Purge:
             await tx.requests.move(asked.id, [State.DONE, State.PARTLY_DONE], State.HELD)
             await tx.outbox.refresh(asked.id)
             await tx.outbox.thread(asked.id, "window ended", {})
-
-
-def _parse(raw: RawManifest) -> Image | Index | None:
-    try:
-        return raw.parse()
-    except InvalidManifest:
-        return None

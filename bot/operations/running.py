@@ -234,10 +234,15 @@ def _end_state(items: list[Item]) -> State:
     return State.FAILED
 
 
+def _own_bytes(request: Request) -> dict[tuple[str, str], int]:
+    """What each digest of the plan frees, by repository and digest."""
+    return {(d.repository, d.digest): d.own for d in DeletionPlan.from_json(request.plan).digests}
+
+
 async def _open_windows(
     tx: Transaction, request: Request, done: set[tuple[str, str]], until: float
 ) -> None:
-    sizes = {(d.repository, d.digest): d.own for d in DeletionPlan.from_json(request.plan).digests}
+    sizes = _own_bytes(request)
     for repository, digest in sorted(done):
         await tx.windows.open(
             request.id,
@@ -266,10 +271,7 @@ async def finish_purge(ctx: Context, job: Job, request: Request) -> None:
         if request.action == Action.PURGE:
             ended = _end_state(list(request.items))
             state = State.PURGED if ended is State.DONE else ended
-            sizes = {
-                (d.repository, d.digest): d.own
-                for d in DeletionPlan.from_json(request.plan).digests
-            }
+            sizes = _own_bytes(request)
             for item in request.items:
                 if item.state is ItemState.DONE:
                     key = (item.repository, item.digest)

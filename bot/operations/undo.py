@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from bot.operations import requesting
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
+from bot.operations.images import parsed
 from bot.operations.items import attempting, digest_of, settled, still_ours
 from bot.operations.running import announce_end, begin, patient
 from bot.registry.errors import (
@@ -21,7 +22,7 @@ from bot.registry.errors import (
     Unauthorized,
     Unsupported,
 )
-from bot.registry.manifest import Image, Index, InvalidManifest, RawManifest
+from bot.registry.manifest import Image, Index, RawManifest
 from bot.rules.approval import Draft, Item, ItemState, Request, State, WindowState
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action, Target
@@ -209,10 +210,7 @@ class Undo:
 
 
 async def _check_layers(registry: Registry, repository: str, raw: RawManifest) -> None:
-    try:
-        manifest = raw.parse()
-    except InvalidManifest:
-        return
+    manifest = parsed(raw)
     if not isinstance(manifest, Image):
         return
     for blob in manifest.blobs:
@@ -225,8 +223,5 @@ async def _check_layers(registry: Registry, repository: str, raw: RawManifest) -
 
 
 def _children(raw: RawManifest) -> list[str]:
-    try:
-        manifest = raw.parse()
-    except InvalidManifest:
-        return []
+    manifest = parsed(raw)
     return [c.digest for c in manifest.children] if isinstance(manifest, Index) else []

@@ -8,12 +8,13 @@ placeholder's digest was stored before the push.
 
 import contextlib
 import secrets
+from functools import partial
 
 from bot.operations.context import Context, Registry
-from bot.operations.deletion import UNTAG_BY_TAG, rebuild
-from bot.operations.errors import Refusal
+from bot.operations.deletion import UNTAG_BY_TAG
 from bot.operations.images import ImageReader
 from bot.operations.items import attempting, digest_of, settled, still_ours
+from bot.operations.recheck import recheck
 from bot.operations.running import begin, finish_running, patient
 from bot.registry.errors import (
     DeleteDisabled,
@@ -27,7 +28,6 @@ from bot.registry.errors import (
 from bot.registry.manifest import RawManifest, untag_placeholder
 from bot.rules.approval import Item, ItemState, Request
 from bot.rules.plan import DeletionPlan
-from bot.rules.policy import Target
 from bot.store.jobs import Job
 
 _ATTEMPTED = "tag.delete_attempted"
@@ -47,7 +47,7 @@ class Untag:
 
     async def run(self, job: Job) -> None:
         """Do it, or go on where a predecessor was interrupted."""
-        request = await begin(self._ctx, job, self._recheck)
+        request = await begin(self._ctx, job, partial(recheck, self._ctx))
         if request is None:
             return
         registry = self._ctx.registry(request.registry)
@@ -58,18 +58,6 @@ class Untag:
                 if not item.state.is_settled:
                     await self._one(job, request, registry, plan, item, originals)
             await self._finish(job, request, registry)
-
-    async def _recheck(self, request: Request) -> str:
-        registry = self._ctx.registry(request.registry)
-        plan = DeletionPlan.from_json(request.plan)
-        reader = ImageReader(self._ctx.store, registry)
-        try:
-            now = await rebuild(registry, reader, plan)
-        except Refusal as refusal:
-            return refusal.sentence
-        if now.fingerprint != plan.fingerprint:
-            return what_moved(plan, now)
-        return protected_now(self._ctx, plan)
 
     async def _originals(self, registry: Registry, request: Request) -> dict[str, RawManifest]:
         """The bytes behind every tag, children too, stored before anything goes."""
@@ -221,33 +209,3 @@ class Untag:
                         f"pushed again since, now on {back[item.tag]}",
                     )
         await finish_running(self._ctx, job, request, surprises)
-
-
-def what_moved(then: DeletionPlan, now: DeletionPlan) -> str:
-    """In words, how the registry differs from what was approved."""
-    before = {(d.repository, t): d.digest for d in then.digests for t in d.tags}
-    after = {(d.repository, t): d.digest for d in now.digests for t in d.tags}
-    for (repository, tag), digest in before.items():
-        current = after.get((repository, tag))
-        if current is None:
-            return f"{repository}:{tag} is gone"
-        if current != digest:
-            return f"{repository}:{tag} moved from {digest[:19]} to {current[:19]}"
-    kept = {(d.repository, d.digest): set(d.tags) | set(d.kept_tags) for d in then.digests}
-    for d in now.digests:
-        on_it = set(d.tags) | set(d.kept_tags)
-        changed = sorted(on_it ^ kept.get((d.repository, d.digest), set()))
-        if changed:
-            return (
-                f"the tags on {d.repository}@{d.digest[:19]} have changed: {', '.join(changed[:5])}"
-            )
-    return "the registry has changed"
-
-
-def protected_now(ctx: Context, plan: DeletionPlan) -> str:
-    """Which protection covers a tag of the plan by today's settings; "" if none does."""
-    for repository, tag, _ in plan.tags:
-        protection = ctx.policy.protection_of(Target(plan.registry, repository, tag))
-        if protection is not None:
-            return f"{repository}:{tag} is protected now ({protection.name})"
-    return ""

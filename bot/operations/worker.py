@@ -35,10 +35,6 @@ class TryLater(Exception):
         self.counts = counts
 
 
-class Stopping(Exception):
-    """The process is ending: leave things as they are, a successor takes over."""
-
-
 @dataclass(frozen=True, slots=True)
 class Handler:
     """How one kind of job is done.
@@ -118,16 +114,6 @@ class Worker:
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether long work should hand over now."""
-        return self._stopping.is_set()
-
-    @property
-    def stopping(self) -> asyncio.Event:
-        """Set when the process is ending."""
-        return self._stopping
-
     async def _carry_out(self, job: Job) -> None:
         handler = self._handlers.get(job.kind)
         outcome = "ok"
@@ -149,9 +135,6 @@ class Worker:
         except TryLater as later:
             outcome = "later"
             await self._again(job, later.delay, counts=later.counts)
-        except Stopping:
-            outcome = "handed over"
-            await self._again(job, 0.0, counts=False)
         except Exception as error:
             outcome = "error"
             log.exception("job failed", job=job.id, kind=job.kind, attempt=job.attempts)

@@ -16,10 +16,10 @@ from bot.gc.errors import GcError
 from bot.operations.context import Asked, Context
 from bot.operations.errors import Refusal
 from bot.registry.errors import RegistryError
-from bot.rules.policy import Actor
-from bot.slack.commands import Command, CommandError, parse
+from bot.slack.commands import CommandError, parse
 from bot.slack.people import People, Where
-from bot.slack.runner import VerbRunner
+from bot.slack.runner import VerbRunner, Work
+from bot.slack.verbs import Kind, available
 from bot.slack.views import notices
 from bot.slack.views.blocks import Message
 from bot.store.jobs import Job, LeaseLost
@@ -27,7 +27,7 @@ from bot.store.store import Transaction
 
 log = structlog.get_logger()
 
-READS = frozenset({"help", "whoami", "status", "repos", "tags", "inspect", "requests", "show"})
+READS = frozenset(verb.name for verb in available() if verb.kind is Kind.READ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +75,11 @@ class Dispatcher:
         async with self._answering(job, incoming, lambda: verb, text):
             command = parse(text)
             verb = command.verb
-            actor = await self._actor(incoming, changes=verb not in READS)
-            await self._run(job, incoming, command, actor, text)
-
-    async def _run(
-        self, job: Job, incoming: Incoming, command: Command, actor: Actor, text: str
-    ) -> None:
-        asked = Asked(actor, incoming.where.channel, str(command.flags.get("reason") or ""))
-        work = await self._verbs.prepare(command, asked, text, f"ask-{job.id}")
-        async with self._ctx.store.transaction(job) as tx:
-            try:
-                answer = await work(tx)
-            except Refusal as refusal:
-                answer = await self._refuse(tx, incoming, command.verb, refusal)
-                self._count(command.verb, "refused")
-            else:
-                self._count(command.verb, "ok")
-            await self._say(tx, incoming, answer)
-            await tx.jobs.finish(job)
+            actor = await self._people.actor(incoming.where, changes=verb not in READS)
+            reason = str(command.flags.get("reason") or "")
+            asked = Asked(actor, incoming.where.channel, reason)
+            work = await self._verbs.prepare(command, asked, text, f"ask-{job.id}")
+            await self._carry_out(job, incoming, verb, work)
 
     async def click(self, job: Job) -> None:
         """A pressed button."""
@@ -101,22 +88,23 @@ class Dispatcher:
         what = f"click {action.rstrip('0123456789')}"[:40]
         async with self._answering(job, incoming, lambda: what, action):
             changes = action not in {"details", "share"}
-            actor = await self._actor(incoming, changes=changes)
+            actor = await self._people.actor(incoming.where, changes=changes)
             asked = Asked(actor, incoming.where.channel)
             work = await self._verbs.prepare_click(action, incoming.body, asked, f"ask-{job.id}")
-            async with self._ctx.store.transaction(job) as tx:
-                try:
-                    answer = await work(tx)
-                except Refusal as refusal:
-                    answer = await self._refuse(tx, incoming, what, refusal)
-                    self._count(what, "refused")
-                else:
-                    self._count(what, "ok")
-                await self._say(tx, incoming, answer)
-                await tx.jobs.finish(job)
+            await self._carry_out(job, incoming, what, work)
 
-    async def _actor(self, incoming: Incoming, *, changes: bool) -> Actor:
-        return await self._people.actor(incoming.where, changes=changes)
+    async def _carry_out(self, job: Job, incoming: Incoming, what: str, work: Work) -> None:
+        """Effect, answer and the end of the job, in one transaction."""
+        async with self._ctx.store.transaction(job) as tx:
+            try:
+                answer = await work(tx)
+            except Refusal as refusal:
+                answer = await self._refuse(tx, incoming, what, refusal)
+                self._count(what, "refused")
+            else:
+                self._count(what, "ok")
+            await self._say(tx, incoming, answer)
+            await tx.jobs.finish(job)
 
     @contextlib.asynccontextmanager
     async def _answering(
@@ -133,9 +121,7 @@ class Dispatcher:
             )
         except Refusal as refusal:
             await self._tell(job, incoming, what(), refusal)
-        except RegistryError as error:
-            await self._tell(job, incoming, what(), Refusal(error.sentence, error.hint))
-        except GcError as error:
+        except (RegistryError, GcError) as error:
             await self._tell(job, incoming, what(), Refusal(error.sentence, error.hint))
         except Exception:
             mark = secrets.token_hex(3)

@@ -43,10 +43,6 @@ _TRANSIENT = {
 _SILENT = {"unfurl_links": False, "unfurl_media": False}
 
 
-class Undeliverable(Exception):
-    """Slack will never take this letter."""
-
-
 class Notifier:
     """The loop that empties the outbox.
 
@@ -129,9 +125,6 @@ class Notifier:
         }[letter.kind]
         try:
             ts = await deliver(letter)
-        except Undeliverable as error:
-            log.warning("undeliverable", letter=letter.id, kind=letter.kind, error=str(error))
-            await self._failed(letter, str(error))
         except _Later as later:
             await self._later(letter, later.delay, later.why)
         except SlackApiError as error:
@@ -286,16 +279,14 @@ class Notifier:
 
     async def _with_fallback(self, call: Any, shown: Message, **where: Any) -> Any:
         """Send; where Slack does not take the blocks, send the same in older blocks, then text."""
-        attempts = [shown, without_new_blocks(shown), {"text": shown["text"]}]
-        for n, attempt in enumerate(attempts):
+        for attempt in (shown, without_new_blocks(shown)):
             try:
                 return await call(**where, **attempt)
             except SlackApiError as error:
-                code = str(error.response.get("error", ""))
-                if code not in _BAD_BLOCKS or n == 2:
+                if str(error.response.get("error", "")) not in _BAD_BLOCKS:
                     raise
                 log.warning("Slack refused the blocks", error=str(error.response.data)[:500])
-        raise Undeliverable("invalid_blocks")
+        return await call(**where, text=shown["text"])
 
 
 _BAD_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}

@@ -65,9 +65,9 @@ class VerbRunner:
         if verb in {"help", "whoami"}:
             return done(self._about(verb, command, asked))
         if verb in self._reads:
-            return done(await self._reads[verb](command, asked, _shared(text)))
+            return done(await self._reads[verb](command, asked, text.strip()))
         if verb in {"requests", "show"}:
-            return self._looking(command, asked, _shared(text))
+            return self._looking(command, asked, text.strip())
         if verb in {"approve", "deny", "cancel"}:
             return self._deciding(verb, command.request or 0, asked)
         if verb == "undo" or (verb == "purge" and command.request is not None):
@@ -332,7 +332,3 @@ def _by_request(windows: Sequence[Window]) -> list[tuple[str, int, float]]:
         sizes[window.request] = sizes.get(window.request, 0) + window.size
     ends = {window.request: window.until for window in windows}
     return [(f"R{number}", count, ends[number]) for number, count in sizes.items()]
-
-
-def _shared(text: str) -> str:
-    return text.strip()

@@ -129,11 +129,7 @@ class Store:
         ------
         LeaseLost : another process has taken `job` over.
         """
-        async with contextlib.AsyncExitStack() as stack:
-            if self._writer:
-                await stack.enter_async_context(self._writer)
-            conn = await stack.enter_async_context(self._engine.begin())
-            tx = _transaction(conn)
+        async with self._quiet() as tx:
             if job is not None:
                 await tx.jobs.renew(job, self._lease if lease is None else lease)
             yield tx

@@ -207,6 +207,8 @@ class Purge:
         """What stays; `waiting` are windows of the same request whose turn comes later."""
         snapshot = await ImageReader(self._ctx.store, registry).snapshot(repository)
         async with self._ctx.store.reading() as tx:
+            # What was settled a moment ago counts: a held index keeps the child whose turn is now.
+            subject = await tx.requests.get(subject.id)
             others = [
                 w
                 for w in await tx.windows.open_on(registry.name)
@@ -264,9 +266,9 @@ class Purge:
         waiting: Sequence[Window] = (),
     ) -> None:
         """Delete what only the deleted index kept."""
+        async with self._ctx.store.reading() as tx:
+            subject = await tx.requests.get(subject.id)
         for child in (await self._below([parent]))[1:]:
-            async with self._ctx.store.reading() as tx:
-                subject = await tx.requests.get(subject.id)
             needs = await self._needs(registry, subject, repository, waiting)
             own = any(
                 w.digest == child and w.repository == repository and w.state is WindowState.OPEN

@@ -411,3 +411,22 @@ async def test_windows_never_promise_a_shared_layer_twice(rig: Rig, registry: Re
 
     assert sum(window.size for window in ended.windows) == plan.unique_bytes
     assert plan.unique_bytes < 2 * len(shared)
+
+
+async def test_a_protected_index_keeps_the_child_that_went_with_it(
+    rig: Rig, registry: RealRegistry
+) -> None:
+    """Both tags went in one request; only the index is protected by the time the window ends."""
+    child = await push_image(registry.url, "a", "amd", layers=[b"amd"])
+    await push_index(registry.url, "a", "multi", [child])
+    gone = await rig.done(await rig.delete("a:amd", "a:multi"))
+    later = rig.with_policy(policy(protected=[Protection(("a",), ("multi",))]))
+
+    async with later.working():
+        async with later.store.transaction() as tx:
+            await tx.jobs.wake("end window", gone.id)
+        held = await later.until(gone, lambda r: r.state is State.HELD)
+
+    assert {w.state for w in held.windows} == {WindowState.HELD}
+    await later.undo_(held)
+    await pull(registry.url, "a", "multi")

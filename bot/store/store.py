@@ -99,7 +99,7 @@ class Store:
         return store
 
     def _try_sqlite(self) -> None:
-        """Let a file that cannot be opened fail here.
+        """Let a file that cannot be opened fail here, and make it ready for several at once.
 
         When the asynchronous driver cannot open a file, its thread ends in its own time, and
         writes a traceback to the log where the event loop was faster.
@@ -107,7 +107,9 @@ class Store:
         url = self._engine.url
         if self._writer and url.database and not url.query:
             with contextlib.closing(sqlite3.connect(url.database)) as connection:
-                connection.execute("PRAGMA schema_version")
+                # The switch needs the file to itself, and does not wait for others as statements
+                # do: made once here, it is nothing to do for the connections that follow.
+                connection.execute("PRAGMA journal_mode=WAL")
 
     async def close(self) -> None:
         """Close every connection."""

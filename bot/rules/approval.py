@@ -143,6 +143,19 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class PinnedStep:
+    """One step as it stood when the request was made: for people to read, it decides nothing.
+
+    `groups` are its groups' names, `needed` the approvals it asks for, `people` the ids of those
+    who could give them.
+    """
+
+    groups: tuple[str, ...]
+    needed: int
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """Everything pinned when a request is made; the store adds the number and the times.
 
@@ -168,6 +181,8 @@ class Draft:
     undo_window: float
     items: tuple[Item, ...] = ()
     subject: int | None = None
+    steps: tuple[PinnedStep, ...] = ()
+    emergency: bool = False
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
 
@@ -203,6 +218,8 @@ class Request:
     abort_by: str
     progress: Mapping[str, Any]
     result: Mapping[str, Any]
+    steps: tuple[PinnedStep, ...] = ()
+    emergency: bool = False
     items: tuple[Item, ...] = ()
     decisions: tuple[Decision, ...] = ()
     windows: tuple[Window, ...] = ()

@@ -12,6 +12,7 @@ from bot.rules.approval import (
     Draft,
     Item,
     ItemState,
+    PinnedStep,
     Request,
     State,
     Window,
@@ -39,6 +40,7 @@ class Requests:
         values.pop("items")
         values["approvers"] = list(draft.approvers)
         values["plan"] = dict(draft.plan)
+        values["steps"] = [asdict(step) for step in draft.steps]
         number = await self._conn.scalar(
             requests.insert()
             .values(
@@ -210,6 +212,10 @@ def _request(row: sa.RowMapping, parts: _Parts) -> Request:
     number = values["id"]
     values["state"] = State(values["state"])
     values["approvers"] = tuple(values["approvers"])
+    values["steps"] = tuple(
+        PinnedStep(tuple(step["groups"]), step["needed"], tuple(step["people"]))
+        for step in values["steps"]
+    )
     return Request(
         **values,
         items=tuple(_item(i) for i in parts.items if i["request_id"] == number),

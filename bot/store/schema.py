@@ -113,6 +113,10 @@ requests = sa.Table(
     _text("abort_by"),
     sa.Column("progress", _JSON, nullable=False),
     sa.Column("result", _JSON, nullable=False),
+    # Each step with its groups, the approvals it needs, and who could give them at that time.
+    sa.Column("steps", _JSON, nullable=False, server_default="[]"),
+    # Break-glass: the requester decided alone, and others were told.
+    sa.Column("emergency", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("requests_by_state", "registry", "state"),
     sqlite_autoincrement=True,
 )
@@ -165,6 +169,84 @@ manifests = sa.Table(
     sa.Column("config", _JSON(none_as_null=True), nullable=True),
 )
 
+manifest_blobs = sa.Table(
+    "manifest_blobs",
+    metadata,
+    # What each stored image needs: config and layers, by digest, with their bytes.
+    sa.Column("manifest", sa.Text, primary_key=True),
+    sa.Column("blob", sa.Text, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Index("manifest_blobs_by_blob", "blob"),
+)
+
+holdings = sa.Table(
+    "holdings",
+    metadata,
+    # Which manifests a repository held when it was last read whole; an empty digest stands for
+    # the reading itself, so that an empty repository counts as known.
+    sa.Column("registry", sa.Text, primary_key=True),
+    sa.Column("repository", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    _time("seen_at", nullable=False),
+    sa.Index("holdings_by_digest", "digest"),
+)
+
+locks = sa.Table(
+    "locks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _text("registry"),
+    # Empty: every repository of the registry.
+    _text("repository"),
+    _text("reason"),
+    _text("actor"),
+    _text("team"),
+    _text("channel"),
+    _time("at", nullable=False),
+    _time("until"),
+    _time("ended_at"),
+    _text("ended_by"),
+    sa.Index("locks_by_registry", "registry", "ended_at"),
+    sqlite_autoincrement=True,
+)
+
+previews = sa.Table(
+    "previews",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("token", sa.Text, nullable=False, unique=True),
+    _text("registry"),
+    _text("repository"),
+    _text("actor"),
+    _text("team"),
+    _text("channel"),
+    _text("message_ts"),
+    _text("reason"),
+    # Why it is looked at: "command", or the name of a retention rule.
+    _text("origin"),
+    _text("state"),
+    sa.Column("spec", _JSON, nullable=False),
+    sa.Column("progress", _JSON, nullable=False),
+    sa.Column("result", _JSON, nullable=False),
+    sa.Column("request_id", sa.Integer, nullable=True),
+    _time("created_at", nullable=False),
+    _time("finished_at"),
+    _time("edited_at"),
+    sqlite_autoincrement=True,
+)
+
+anchors = sa.Table(
+    "anchors",
+    metadata,
+    # Heads of the audit trail that were posted to a channel; append-only like the trail.
+    sa.Column("id", sa.Integer, primary_key=True),
+    _time("at", nullable=False),
+    sa.Column("entry_id", sa.Integer, nullable=False),
+    _text("hash"),
+    _text("channel"),
+    sqlite_autoincrement=True,
+)
+
 audit = sa.Table(
     "audit",
     metadata,
@@ -211,33 +293,57 @@ outbox = sa.Table(
     sqlite_autoincrement=True,
 )
 
-_APPEND_ONLY = {
-    "sqlite": (
-        "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit "
-        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END",
-        "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit "
-        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END",
-        # INSERT OR REPLACE removes the old row without asking a DELETE trigger.
-        "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit "
-        "WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) "
-        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END",
-    ),
-    "postgresql": (
-        "CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$BEGIN RAISE EXCEPTION 'the audit trail is append-only'; END$$",
-        "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
-        "FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only()",
-    ),
-}
+
+def _append_only(table: str, words: str) -> dict[str, tuple[str, ...]]:
+    """The triggers that let rows only be added to a table."""
+    says = f"'the {words} is append-only'"
+    return {
+        "sqlite": (
+            f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, {says}); END",
+            f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, {says}); END",
+            # INSERT OR REPLACE removes the old row without asking a DELETE trigger.
+            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
+            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id) "
+            f"BEGIN SELECT RAISE(ABORT, {says}); END",  # noqa: S608 - the table's name is ours
+        ),
+        "postgresql": (
+            f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$BEGIN RAISE EXCEPTION {says}; END$$",
+            f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()",
+        ),
+    }
+
+
+async def _protect(conn: AsyncConnection, table: str, words: str) -> None:
+    for statement in _append_only(table, words)[conn.dialect.name]:
+        await conn.exec_driver_sql(statement)
 
 
 async def _first(conn: AsyncConnection) -> None:
     await conn.run_sync(metadata.create_all)
-    for statement in _APPEND_ONLY[conn.dialect.name]:
-        await conn.exec_driver_sql(statement)
+    await _protect(conn, "audit", "audit trail")
 
 
-MIGRATIONS = (_first,)
+async def _second(conn: AsyncConnection) -> None:
+    """Steps and emergencies of requests; locks, previews, anchors, and who holds which bytes.
+
+    A new database has all of it from the first migration, which makes today's tables.
+    """
+    await conn.run_sync(metadata.create_all)
+    known = await conn.run_sync(
+        lambda c: {x["name"] for x in sa.inspect(c).get_columns("requests")}
+    )
+    for column in (requests.c.steps, requests.c.emergency):
+        if column.name not in known:
+            made = sa.schema.CreateColumn(column).compile(dialect=conn.dialect)
+            await conn.exec_driver_sql(f"ALTER TABLE requests ADD COLUMN {made}")
+    await _protect(conn, "anchors", "list of posted heads")
+
+
+MIGRATIONS = (_first, _second)
 """Every change of the schema, in order; a released one is never edited."""
 
 # Any number will do, as long as every process takes the same one.

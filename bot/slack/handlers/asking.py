@@ -1,0 +1,122 @@
+"""Verbs and buttons that make a request: delete, purge, undo, gc, Request again."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from bot.operations import collection_request, deletion, requesting, undo
+from bot.operations.context import Asked, Context
+from bot.operations.errors import Refusal
+from bot.registry.reference import parse_reference
+from bot.rules.approval import Draft, Request, State, Window
+from bot.rules.policy import Action
+from bot.slack.handlers.base import Click, Clicked, Handlers, Typed, Verb, Work, submitting
+from bot.slack.views import collection as gc_view
+from bot.slack.views.blocks import Message
+from bot.store.store import Transaction
+
+_Ask = Callable[[Context, Transaction, Asked, Request], Awaitable[Draft]]
+
+
+class Asking(Handlers):
+    """Requests for a change."""
+
+    @property
+    def verbs(self) -> Mapping[str, Verb]:
+        """What they are typed as."""
+        return {"delete": self._delete, "purge": self._purge, "undo": self._undo, "gc": self._gc}
+
+    @property
+    def clicks(self) -> Mapping[str, Click]:
+        """What they are pressed as."""
+        return {"undo": self._undo_button, "purge_now": self._purge_button, "again": self._again}
+
+    async def _delete(self, typed: Typed) -> Work:
+        return submitting(
+            await deletion.request_delete(
+                self._ctx, typed.asked, self._registry(typed), typed.command.references
+            )
+        )
+
+    async def _purge(self, typed: Typed) -> Work:
+        number = typed.command.request
+        if number is not None:
+            return self._about(undo.request_purge_of, number, typed.asked)
+        return submitting(
+            await deletion.request_purge(
+                self._ctx, typed.asked, self._registry(typed), typed.command.references
+            )
+        )
+
+    async def _undo(self, typed: Typed) -> Work:
+        return self._about(undo.request_undo, typed.command.request or 0, typed.asked)
+
+    def _about(self, ask: _Ask, number: int, asked: Asked) -> Work:
+        async def work(tx: Transaction) -> None:
+            subject = await self._request(tx, number, asked)
+            await requesting.submit(tx, await ask(self._ctx, tx, asked, subject))
+
+        return work
+
+    async def _gc(self, typed: Typed) -> Work:
+        registry = self._registry(typed)
+        untagged = bool(typed.command.flags.get("delete-untagged"))
+        if not typed.command.flags.get("dry-run"):
+            return submitting(
+                await collection_request.request_collection(
+                    self._ctx, typed.asked, registry, delete_untagged=untagged, name=typed.name
+                )
+            )
+        seen = await collection_request.preview(
+            self._ctx, registry, delete_untagged=untagged, name=typed.name, limited=False
+        )
+
+        async def look(tx: Transaction) -> Message:
+            windows = await tx.windows.open_on(registry.name)
+            return gc_view.dry_run(registry.name, seen, _by_request(windows))
+
+        return look
+
+    async def _undo_button(self, clicked: Clicked) -> Work:
+        return self._button(undo.request_undo, clicked)
+
+    async def _purge_button(self, clicked: Clicked) -> Work:
+        return self._button(undo.request_purge_of, clicked)
+
+    def _button(self, ask: _Ask, clicked: Clicked) -> Work:
+        async def work(tx: Transaction) -> Message | None:
+            request = await self._clicked(tx, clicked)
+            return await self._about(ask, request.id, clicked.asked)(tx)
+
+        return work
+
+    async def purge_listed(self, clicked: Clicked) -> Work:
+        """Purge now, beside one of the windows that a collection lists."""
+        number = int(clicked.value[1:]) if clicked.value[1:].isdigit() else 0
+        return self._about(undo.request_purge_of, number, clicked.asked)
+
+    async def _again(self, clicked: Clicked) -> Work:
+        async with self._ctx.store.reading() as tx:
+            request = await self._clicked(tx, clicked)
+        if request.state is not State.OUTDATED:
+            raise Refusal(f"{request.name} is {request.state}, not outdated.", "")
+        registry = self._ctx.registry(request.registry)
+        reason = clicked.asked.reason or request.reason
+        asked = Asked(clicked.asked.actor, clicked.asked.channel, reason)
+        if request.action == Action.DELETE:
+            references = [parse_reference(f"{i.repository}:{i.tag}") for i in request.items]
+            made = await deletion.request_delete(self._ctx, asked, registry, references)
+        elif request.action == Action.PURGE:
+            names = [f"{i.repository}@{i.digest}" for i in request.items]
+            references = [parse_reference(name) for name in names]
+            made = await deletion.request_purge(self._ctx, asked, registry, references)
+        else:
+            raise Refusal(f"Ask for it again with `/registry {request.action}`.", "")
+        return submitting(made)
+
+
+def _by_request(windows: Sequence[Window]) -> list[tuple[str, int, float]]:
+    """Name, bytes and end of the open windows of each request."""
+    sizes: dict[int, int] = {}
+    for window in windows:
+        sizes[window.request] = sizes.get(window.request, 0) + window.size
+    ends = {window.request: window.until for window in windows}
+    return [(f"R{number}", count, ends[number]) for number, count in sizes.items()]

@@ -1,0 +1,134 @@
+"""What handlers share: the shape of their work, and finding the request that is meant."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.operations import requesting
+from bot.operations.context import Asked, Context, Registry
+from bot.operations.errors import Refusal
+from bot.rules.approval import Draft, Request
+from bot.rules.plan import DeletionPlan
+from bot.rules.policy import Action
+from bot.slack.commands import Command
+from bot.slack.views.blocks import Message
+from bot.store.store import Transaction
+
+Work = Callable[[Transaction], Awaitable[Message | None]]
+"""What is stored, and the answer to the person: run inside one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A command that somebody typed.
+
+    `text` is the line as it came, for buttons that repeat it; `name` is unique to this command
+    and names its files.
+    """
+
+    command: Command
+    asked: Asked
+    text: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clicked:
+    """A button that somebody pressed; `body` is the stored payload of the click."""
+
+    action: str
+    body: Mapping[str, Any]
+    asked: Asked
+    name: str
+
+    @property
+    def value(self) -> str:
+        """The value that the button carries."""
+        return str(self.body.get("value", ""))
+
+
+Verb = Callable[[Typed], Awaitable[Work]]
+Click = Callable[[Clicked], Awaitable[Work]]
+
+
+def done(answer: Message) -> Work:
+    """Nothing to store but the answer."""
+
+    async def work(_: Transaction) -> Message:
+        return answer
+
+    return work
+
+
+def submitting(made: Draft) -> Work:
+    """Store a request; its message speaks for itself."""
+
+    async def work(tx: Transaction) -> None:
+        fingerprint = ""
+        if made.action in {Action.DELETE, Action.PURGE}:
+            fingerprint = DeletionPlan.from_json(made.plan).fingerprint
+        if made.action == Action.GC and await tx.requests.open_on(made.registry, Action.GC):
+            raise Refusal(
+                f"Somebody asked for a collection of {made.registry} at the same moment.",
+                "`/registry requests` lists it.",
+            )
+        await requesting.submit(tx, made, fingerprint)
+
+    return work
+
+
+class Handlers:
+    """The base of every group of handlers.
+
+    Parameters
+    ----------
+    ctx : the rooms.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    def _served(self, asked: Asked) -> tuple[str, ...]:
+        """The registries of the channel where somebody asked."""
+        listed = self._ctx.policy.channel(asked.channel)
+        return listed.registries if listed else ()
+
+    def _registry(self, typed: Typed) -> Registry:
+        return self._ctx.registry_for(typed.asked.channel, typed.command.registry)
+
+    async def _request(self, tx: Transaction, number: int, asked: Asked) -> Request:
+        try:
+            request = await tx.requests.get(number)
+        except KeyError:
+            request = None
+        if request is None or request.registry not in self._served(asked):
+            raise Refusal(
+                f"There is no request R{number} on the registries of this channel.",
+                "`/registry requests --all` lists them.",
+            )
+        return request
+
+    async def _clicked(self, tx: Transaction, clicked: Clicked) -> Request:
+        """The request that a button belongs to, whichever copy of its message was used."""
+        request = await tx.requests.by_token(clicked.value)
+        if request is None:
+            raise Refusal(
+                "This button belongs to no request that the bot knows.",
+                "`/registry requests` lists the open ones.",
+            )
+        if request.channel != clicked.asked.channel:
+            raise Refusal(
+                f"{request.name} belongs to another channel; nothing was done.",
+                f"`/registry show {request.name}` in its own channel shows it.",
+            )
+        stamp = str(clicked.body.get("message_ts", ""))
+        if stamp and stamp != request.message_ts and not clicked.body.get("ephemeral"):
+            # The bot died between posting the message and writing down where it is, and perhaps
+            # another process has posted it again. Both copies carry the same token, which nobody
+            # can guess, so a click on either counts; the one that people use becomes the one.
+            await tx.requests.change(request.id, message_ts=stamp)
+            await tx.outbox.refresh(request.id)
+            if request.message_ts:
+                await tx.outbox.retire(request.id, request.channel, request.message_ts)
+            return await tx.requests.get(request.id)
+        return request

@@ -1,0 +1,134 @@
+"""Verbs that only look: help, whoami, status, repos, tags, inspect, requests, show; and Share."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import bot
+from bot.operations import browse
+from bot.operations.context import Context
+from bot.operations.errors import Refusal
+from bot.operations.images import valid_repository
+from bot.slack.commands import CommandError, parse
+from bot.slack.handlers.base import Clicked, Handlers, Typed, Verb, Work, done
+from bot.slack.views import help as help_view
+from bot.slack.views import notices, reading
+from bot.slack.views.blocks import Message, context
+from bot.store.store import Transaction
+
+
+class Reading(Handlers):
+    """Reads of the registry and of the store."""
+
+    def __init__(self, ctx: Context) -> None:
+        super().__init__(ctx)
+        self._shown: Mapping[str, Callable[[Typed], Awaitable[Message]]] = {
+            "repos": self._repos,
+            "tags": self._tags,
+            "inspect": self._inspect,
+            "status": self._status,
+            "help": self._help,
+            "whoami": self._whoami,
+        }
+
+    @property
+    def verbs(self) -> Mapping[str, Verb]:
+        """What they are typed as."""
+        return {
+            **dict.fromkeys(self._shown, self._show),
+            "requests": self._requests,
+            "show": self._one,
+        }
+
+    async def _show(self, typed: Typed) -> Work:
+        return done(await self._shown[typed.command.verb](typed))
+
+    async def _help(self, typed: Typed) -> Message:
+        asked, arguments = typed.asked, typed.command.arguments
+        topic = arguments[0] if arguments else ""
+        return help_view.help_(self._ctx.policy, asked.actor, asked.channel, topic)
+
+    async def _whoami(self, typed: Typed) -> Message:
+        return help_view.whoami(self._ctx.policy, typed.asked.actor, typed.asked.channel)
+
+    async def _repos(self, typed: Typed) -> Message:
+        command = typed.command
+        result = await browse.repositories(
+            self._ctx,
+            self._registry(typed),
+            command.arguments[0] if command.arguments else "",
+            by_size=command.flags.get("sort") == "size",
+            all_=bool(command.flags.get("all")),
+        )
+        return reading.repositories(result, typed.text)
+
+    async def _tags(self, typed: Typed) -> Message:
+        command = typed.command
+        result = await browse.tags(
+            self._ctx,
+            self._registry(typed),
+            valid_repository(
+                command.references[0].repository if command.references else command.arguments[0]
+            ),
+            match=str(command.flags.get("match") or ""),
+            by_name=command.flags.get("sort") == "name",
+            limit=int(command.flags.get("limit") or 0),
+        )
+        return reading.tags(result, typed.text)
+
+    async def _inspect(self, typed: Typed) -> Message:
+        result = await browse.inspect(self._ctx, self._registry(typed), typed.command.references[0])
+        return reading.inspection(result, typed.text)
+
+    async def _status(self, typed: Typed) -> Message:
+        if typed.command.registry:
+            registries = [self._registry(typed)]
+        else:
+            registries = [self._ctx.registry(name) for name in self._served(typed.asked)]
+        rows = await browse.status(self._ctx, registries)
+        return reading.status(rows, bot.__version__, typed.text)
+
+    async def _requests(self, typed: Typed) -> Work:
+        command, asked = typed.command, typed.asked
+
+        async def work(tx: Transaction) -> Message:
+            found = await tx.requests.find(
+                registries=[command.registry] if command.registry else self._served(asked),
+                requester=asked.actor.user if command.flags.get("mine") else "",
+                open_only=not command.flags.get("all"),
+            )
+            everything = bool(command.flags.get("all"))
+            return reading.request_list(found, everything=everything, command=typed.text)
+
+        return work
+
+    async def _one(self, typed: Typed) -> Work:
+        async def work(tx: Transaction) -> Message:
+            return notices.details(await self._request(tx, typed.command.request or 0, typed.asked))
+
+        return work
+
+    async def share(self, clicked: Clicked) -> Work:
+        """Show what somebody read to the whole channel, by asking again."""
+        try:
+            command = parse(clicked.value)
+        except CommandError as error:
+            raise Refusal(error.sentence, error.hint) from error
+        if command.verb not in {"repos", "tags", "inspect", "status", "requests"}:
+            raise Refusal("Only what was read can be shared.", "")
+        asked = clicked.asked
+        shown = await self.verbs[command.verb](Typed(command, asked, "", clicked.name))
+
+        async def work(tx: Transaction) -> Message:
+            answer = await shown(tx)
+            if answer is not None:
+                note = f"Shared by <@{asked.actor.user}>: `/registry {command.verb}`"
+                blocks = [*answer["blocks"], context(note)]
+                await tx.outbox.post(
+                    {
+                        "user": asked.actor.user,
+                        "channel": asked.channel,
+                        "message": {"text": answer["text"], "blocks": blocks},
+                    }
+                )
+            return notices.said("Shared with the channel.")
+
+        return work

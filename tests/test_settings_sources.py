@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.settings import SettingsError, load
 from tests.support.settings_file import GOOD, REGISTRY, SECRETS, Writer
 
 HTTP = '[slack]\nmode = "http"\n'
@@ -173,3 +174,18 @@ def test_commands_get_an_environment_without_secrets(write: Writer) -> None:
     assert "obviously-fake" not in str(left)
     assert not any(name.startswith("SLACK_") for name in left)
     assert left["KUBECONFIG"] == "/etc/kube"
+
+
+def test_without_slack_none_of_its_secrets_is_needed_or_read(write: Writer) -> None:
+    write.path.write_text(GOOD, encoding="utf-8")
+    for environ in (
+        {},
+        {"SLACK_BOT_TOKEN": "xapp-swapped", "SLACK_API_URL": "no address"},
+        {"SLACK_BOT_TOKEN_FILE": "/not/there"},
+    ):
+        settings = load(write.path, environ, slack=False)
+        assert settings.slack.bot_token.get_secret_value() == ""
+        assert settings.slack.app_token is None
+        assert settings.secrets == ()
+    with pytest.raises(SettingsError):
+        load(write.path, {})

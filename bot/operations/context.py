@@ -74,6 +74,17 @@ class Context:
             )
         return found
 
+    def announced(self, channel: str, registry: str) -> str:
+        """The channel in which a request's message stands: the one where it was asked for.
+
+        What is asked for outside of Slack is announced in the first channel that serves the
+        registry; "" if none does.
+        """
+        if channel:
+            return channel
+        serving = (c.id for c in self.policy.channels if c.id and registry in c.registries)
+        return next(serving, "")
+
     def registry_for(self, channel: str, wanted: str | None) -> Registry:
         """The registry that a command in `channel` speaks of.
 
@@ -87,19 +98,19 @@ class Context:
             if wanted in names:
                 return self.registry(wanted)
             raise Refusal(
-                f"This channel does not serve a registry called {wanted}.",
-                f"Here you can use --on {' or --on '.join(names)}." if names else "",
+                f"No registry called {wanted} is served here.",
+                f"You can use --on {' or --on '.join(names)}." if names else "",
                 tuple(get_close_matches(wanted, names, 3, 0.5)),
             )
         if len(names) == 1:
             return self.registry(names[0])
         if not names:
             raise Refusal(
-                "This channel serves no registry.",
+                "No registry is served here.",
                 "Use a channel listed under [[channels]] in the bot's settings.",
             )
         raise Refusal(
-            "This channel serves several registries.",
+            "Several registries are served here.",
             f"Say which: --on {' or --on '.join(names)}.",
         )
 

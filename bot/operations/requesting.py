@@ -39,7 +39,7 @@ def draft(
         action=action,
         requester=asked.actor.user,
         team=asked.actor.team,
-        channel=asked.channel,
+        channel=ctx.announced(asked.channel, registry.name),
         reason=asked.reason,
         plan=plan,
         rule=rule.name,

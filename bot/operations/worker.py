@@ -56,6 +56,7 @@ class Worker:
     ctx : where the jobs are.
     handlers : what to do for each kind.
     on_done : told kind and outcome of each job, for the metrics.
+    request : work for this one only (see :meth:`bot.store.jobs.Jobs.claim`).
     """
 
     def __init__(
@@ -63,10 +64,13 @@ class Worker:
         ctx: Context,
         handlers: Mapping[str, Handler],
         on_done: Callable[[str, str], None] = lambda *_: None,
+        *,
+        request: int | None = None,
     ) -> None:
         self._ctx = ctx
         self._handlers = handlers
         self._on_done = on_done
+        self._request = request
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -84,14 +88,14 @@ class Worker:
             try:
                 job = None
                 if len(self._tasks) < _PARALLEL:
-                    job = await store.claim_job(self.name, timing.lease)
+                    job = await store.claim_job(self.name, timing.lease, request=self._request)
             except Exception:
                 log.exception("the queue cannot be read")
                 job = None
             if job is None:
                 await self._wait()
             else:
-                task = asyncio.create_task(self._carry_out(job))
+                task = asyncio.create_task(self.carry_out(job))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 task.add_done_callback(lambda _: store.worked.set())
@@ -114,7 +118,8 @@ class Worker:
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _carry_out(self, job: Job) -> None:
+    async def carry_out(self, job: Job) -> None:
+        """Do one claimed job, with a heartbeat; cancelled, it is handed over to whoever is next."""
         handler = self._handlers.get(job.kind)
         outcome = "ok"
         beat: asyncio.Task[None] | None = None

@@ -85,7 +85,7 @@ class Settings:
         return next((r for r in self.registries if r.name == name), None)
 
 
-def load(config_path: Path | None, environ: Mapping[str, str]) -> Settings:
+def load(config_path: Path | None, environ: Mapping[str, str], *, slack: bool = True) -> Settings:
     """Read and check everything.
 
     Parameters
@@ -93,6 +93,7 @@ def load(config_path: Path | None, environ: Mapping[str, str]) -> Settings:
     config_path : the settings file; None takes `REGISTRY_BOT_CONFIG`, and without it
         `registry-bot.toml` in the working directory.
     environ : the environment; secrets and `SLACK_API_URL` come from here.
+    slack : False for what works without Slack: its secrets are not read, and its tokens empty.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def load(config_path: Path | None, environ: Mapping[str, str]) -> Settings:
     findings = Findings()
     document = read(_parse(path), findings)
     secrets = Secrets(environ, findings)
-    slack = _slack(document, secrets, own.slack_api_url, findings)
+    reach = _slack(document, secrets, own.slack_api_url, findings) if slack else _no_slack(document)
     store_url = _store(document, secrets, findings)
     directory = path.absolute().parent
     around = Surroundings(directory, environ, secrets, findings)
@@ -113,7 +114,7 @@ def load(config_path: Path | None, environ: Mapping[str, str]) -> Settings:
     findings.raise_if_any()
     defaults = document.defaults.table
     return Settings(
-        slack=slack,
+        slack=reach,
         store_url=store_url,
         registries=registries,
         policy=policy,
@@ -198,16 +199,26 @@ def _slack(document: Document, secrets: Secrets, api_url: str, findings: Finding
             "Mode “http” proves with it that events come from Slack; find it in the app's "
             "settings under Basic Information.",
         )
-    host, _, port = table.listen.rpartition(":")
+    host, port = _listen(document)
     return SlackSettings(
         mode=table.mode,
-        host=host.strip("[]"),
-        port=int(port),
+        host=host,
+        port=port,
         bot_token=bot,
         app_token=app,
         signing_secret=signing,
         api_url=_api_url(api_url, findings),
     )
+
+
+def _no_slack(document: Document) -> SlackSettings:
+    host, port = _listen(document)
+    return SlackSettings(document.slack.table.mode, host, port, SecretStr(""), None, None)
+
+
+def _listen(document: Document) -> tuple[str, int]:
+    host, _, port = document.slack.table.listen.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _api_url(url: str, findings: Findings) -> str:

@@ -6,9 +6,9 @@ and what is answered, so that a crash either repeats it or leaves nothing to rep
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -16,8 +16,10 @@ from bot.gc.errors import GcError
 from bot.operations.context import Asked, Context
 from bot.operations.errors import Refusal
 from bot.registry.errors import RegistryError
+from bot.rules.approval import Request
+from bot.rules.policy import Actor
 from bot.slack.commands import CommandError, parse
-from bot.slack.people import People, Where
+from bot.slack.people import Where
 from bot.slack.runner import VerbRunner, Work
 from bot.slack.verbs import Kind, available
 from bot.slack.views import notices
@@ -46,6 +48,19 @@ class Incoming:
         return cls(where, p.get("response_url"), p)
 
 
+Said = Message | Request | None
+"""A message for the person; a request, whose own message speaks for it; or nothing."""
+
+Say = Callable[[Transaction, Incoming, Said], Awaitable[None]]
+
+
+class People(Protocol):
+    """Says who somebody is."""
+
+    async def actor(self, where: Where, *, changes: bool) -> Actor:
+        """The person as the policy knows them; raises `Refusal` where they may not be answered."""
+
+
 class Dispatcher:
     """Runs commands and clicks.
 
@@ -54,6 +69,7 @@ class Dispatcher:
     ctx : the rooms.
     people : says who somebody is.
     count : told verb and outcome, for the metrics.
+    say : answers inside the transaction that changed what it speaks of; default: the outbox.
     """
 
     def __init__(
@@ -61,10 +77,12 @@ class Dispatcher:
         ctx: Context,
         people: People,
         count: Callable[[str, str], None] = lambda *_: None,
+        say: Say | None = None,
     ) -> None:
         self._ctx = ctx
         self._people = people
         self._count = count
+        self._say = say or _by_outbox
         self._verbs = VerbRunner(ctx)
 
     async def command(self, job: Job) -> None:
@@ -162,18 +180,6 @@ class Dispatcher:
             refusal.sentence, refusal.hint, refusal.suggestions, people=refusal.names_people
         )
 
-    async def _say(self, tx: Transaction, incoming: Incoming, answer: Message | None) -> None:
-        if answer is None:
-            return
-        await tx.outbox.answer(
-            {
-                "user": incoming.where.user,
-                "channel": incoming.where.channel,
-                "message": answer,
-            },
-            incoming.response_url,
-        )
-
     async def give_up(self, job: Job, why: str) -> None:
         """A command that was tried too often: the person is told that it was not done."""
         incoming = Incoming.of(job)
@@ -186,3 +192,12 @@ class Dispatcher:
                     "`/registry requests` shows what there is. Then try again.",
                 ),
             )
+
+
+async def _by_outbox(tx: Transaction, incoming: Incoming, said: Said) -> None:
+    if said is None or isinstance(said, Request):
+        return
+    await tx.outbox.answer(
+        {"user": incoming.where.user, "channel": incoming.where.channel, "message": said},
+        incoming.response_url,
+    )

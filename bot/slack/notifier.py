@@ -182,6 +182,8 @@ class Notifier:
 
     async def _answer(self, letter: Letter) -> str:
         payload = letter.payload
+        if not _is_in_slack(payload["user"]):
+            return ""
         shown: Message = payload["message"]
         url = letter.response_url
         if url and letter.age < RESPONSE_URL_LIFE and url.startswith(self._hooks):
@@ -226,6 +228,8 @@ class Notifier:
         number = letter.request_id or 0
         async with self._ctx.store.reading() as tx:
             request = await tx.requests.get(number)
+            if not request.channel:
+                return ""  # asked for outside of Slack, on a registry that no channel serves
             since = await tx.requests.since_edit(number)
         if request.message_ts and since < self._ctx.timing.edit:
             raise _Later(self._ctx.timing.edit - since + 0.01, "not more than one edit in 3 s")
@@ -248,6 +252,8 @@ class Notifier:
     async def _thread(self, letter: Letter) -> str:
         async with self._ctx.store.reading() as tx:
             request = await tx.requests.get(letter.request_id or 0)
+        if not request.channel:
+            return ""
         if not request.message_ts:
             raise _Later(_backoff(letter), "the message it belongs to is not there yet")
         shown = notices.notice(request, letter.payload["notice"], letter.payload["data"])
@@ -304,6 +310,11 @@ class _Later(Exception):
         super().__init__(why)
         self.delay = delay
         self.why = why
+
+
+def _is_in_slack(user: str) -> bool:
+    """Whether Slack knows this person: accounts of the host read their answers there."""
+    return not user.startswith("local:")
 
 
 def _backoff(letter: Letter) -> float:

@@ -36,6 +36,17 @@ class LeaseLost(Exception):
     """Another process has taken the job over: stop, and write nothing."""
 
 
+_JOB = tuple(jobs.c[name] for name in Job.__dataclass_fields__)
+
+
+def _serving(request: int) -> sa.ColumnElement[bool]:
+    """The jobs of a request, and the begun ones that stand before it at its registry."""
+    own = jobs.alias("own")
+    registry = sa.select(own.c.registry).where(own.c.request_id == request, own.c.exclusive)
+    begun = sa.and_(jobs.c.exclusive, jobs.c.started_at.is_not(None), jobs.c.registry.in_(registry))
+    return sa.or_(jobs.c.request_id == request, begun)
+
+
 class Jobs:
     """The queue."""
 
@@ -74,7 +85,30 @@ class Jobs:
         )
         return bool((await self._conn.execute(statement)).rowcount)
 
-    async def claim(self, worker: str, lease: float, kinds: Iterable[str] = ()) -> Job | None:
+    async def begin(self, kind: str, payload: Mapping[str, Any], worker: str, lease: float) -> Job:
+        """A job that belongs to `worker` from its first moment: nobody else ever sees it queued."""
+        statement = (
+            jobs.insert()
+            .values(
+                kind=kind,
+                payload=dict(payload),
+                exclusive=False,
+                state="running",
+                worker=worker,
+                fence=1,
+                attempts=1,
+                run_at=db_now(),
+                created_at=db_now(),
+                started_at=db_now(),
+                lease_until=db_now() + lease,
+            )
+            .returning(*_JOB)
+        )
+        return Job(**(await self._conn.execute(statement)).mappings().one())
+
+    async def claim(
+        self, worker: str, lease: float, kinds: Iterable[str] = (), *, request: int | None = None
+    ) -> Job | None:
         """Take the next job that is due, or one whose owner's lease has run out.
 
         Parameters
@@ -82,6 +116,8 @@ class Jobs:
         worker : the claiming process.
         lease : seconds until the claim ends unless it is renewed.
         kinds : only these; all if empty.
+        request : only what belongs to this request, and what was begun on its registry and has
+            no owner any more: it may have left the registry read-only, or a tag half-way.
         """
         other = jobs.alias("other")
         locked = sa.exists().where(
@@ -96,9 +132,12 @@ class Jobs:
             sa.and_(jobs.c.state == "running", jobs.c.lease_until < db_now()),
         )
         wanted = list(kinds)
+        only: list[sa.ColumnElement[bool]] = [jobs.c.kind.in_(wanted)] if wanted else []
+        if request is not None:
+            only.append(_serving(request))
         pick = (
             sa.select(jobs.c.id)
-            .where(due, ~locked, *([jobs.c.kind.in_(wanted)] if wanted else []))
+            .where(due, ~locked, *only)
             # Abandoned work first: it may hold a registry that is still read-only.
             .order_by(sa.case((jobs.c.state == "running", 0), else_=1), jobs.c.run_at, jobs.c.id)
             .limit(1)
@@ -115,7 +154,7 @@ class Jobs:
                 lease_until=db_now() + lease,
                 started_at=sa.func.coalesce(jobs.c.started_at, db_now()),
             )
-            .returning(*(jobs.c[name] for name in Job.__dataclass_fields__))
+            .returning(*_JOB)
         )
         row = (await self._conn.execute(claim)).mappings().first()
         return Job(**row) if row else None

@@ -146,11 +146,13 @@ class Store:
             yield _transaction(conn)
             await conn.rollback()
 
-    async def claim_job(self, worker: str, lease: float) -> Job | None:
+    async def claim_job(
+        self, worker: str, lease: float, *, request: int | None = None
+    ) -> Job | None:
         """Take the next due job, if any (see :meth:`bot.store.jobs.Jobs.claim`)."""
         try:
             async with self._quiet() as tx:
-                return await tx.jobs.claim(worker, lease)
+                return await tx.jobs.claim(worker, lease, request=request)
         except IntegrityError:
             # Two replicas reached for the same registry's lock; the database let one have it.
             return None

@@ -187,3 +187,19 @@ async def test_a_stopped_worker_hands_over_what_it_cannot_finish(ctx: Context) -
     async with _running(Worker(ctx, handlers)):
         await asyncio.wait_for(seen.ended.wait(), 10)
     assert seen.runs == [1, 1]
+
+
+async def test_a_worker_for_one_request_leaves_the_others(ctx: Context) -> None:
+    seen = Seen()
+
+    async def work(job: Job) -> None:
+        seen.runs.append(job.request_id or 0)
+        seen.ended.set()
+
+    for number in (1, 2, 3):
+        await _add(ctx, request_id=number)
+    async with _running(Worker(ctx, {"work": Handler(work, seen.give_up)}, request=2)):
+        await asyncio.wait_for(seen.ended.wait(), 10)
+        # The loop has looked for more when it waits again.
+        await asyncio.sleep(0.1)
+    assert seen.runs == [2]

@@ -384,3 +384,14 @@ def test_names_stay_inside_code() -> None:
         for text in (read(shown), shown["text"]):
             assert "PWNED" not in outside_code(text)
         assert "PWNED" in read(shown)
+
+
+def test_people_that_slack_does_not_know_are_no_mentions() -> None:
+    shown = said("<@local:ann> asked, <@bot> answered <@U0BOB>.")
+    assert shown["text"] == "`local:ann` asked, `bot` answered <@U0BOB>."
+    assert shown["blocks"][0]["text"]["text"] == shown["text"]
+    told = refusal("R42 is <@local:ann>'s request.", "Ask <@local:ann> or <@U0BOB>.", people=True)
+    assert told["text"] == (
+        ":no_entry_sign: R42 is `local:ann`'s request. Ask `local:ann` or <@U0BOB>."
+    ).removeprefix(":no_entry_sign: ")
+    assert "Ask `local:ann` or <@U0BOB>." in read(told)

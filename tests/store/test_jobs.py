@@ -420,3 +420,51 @@ async def test_a_claim_wakes_nobody(store: Store) -> None:
     await _claim(store)
     assert await store.claim_job("b", LONG) is None
     assert not store.worked.is_set()
+
+
+async def test_a_job_that_was_begun_is_never_seen_queued(store: Store, other: Store) -> None:
+    async with store.transaction() as tx:
+        job = await tx.jobs.begin("terminal", {"text": "status"}, "a", LONG)
+        assert (job.kind, job.worker, job.attempts, job.fence) == ("terminal", "a", 1, 1)
+    assert await other.claim_job("b", LONG) is None
+    async with store.transaction(job) as tx:  # the claim is a real one
+        await tx.jobs.finish(job)
+    assert (await _row(store, job.id))["state"] == "done"
+
+
+async def test_a_begun_job_whose_owner_died_is_found(store: Store) -> None:
+    async with store.transaction() as tx:
+        begun = await tx.jobs.begin("terminal", {}, "a", 0.0)
+    assert (await _claim(store, "b")).id == begun.id
+
+
+async def test_a_claim_for_one_request_leaves_the_others(store: Store) -> None:
+    await _add(store, "untag", registry="corp", exclusive=True, request_id=1)
+    await _add(store, "expire", request_id=2)
+    await _add(store, "command")
+    assert await store.claim_job("a", LONG, request=3) is None
+    await _add(store, "untag", registry="corp", exclusive=True, request_id=3)
+    job = await store.claim_job("a", LONG, request=3)
+    assert job is not None
+    assert job.request_id == 3
+    assert await store.claim_job("a", LONG, request=3) is None
+
+
+async def test_a_claim_for_one_request_takes_up_what_was_begun_on_its_registry(
+    store: Store,
+) -> None:
+    """A collection that lost its process may have left the registry read-only."""
+    await _add(store, "collect", registry="corp", exclusive=True, request_id=1)
+    await _add(store, "collect", registry="edge", exclusive=True, request_id=2)
+    for _ in range(2):
+        await _claim(store, "dies", 0.0)
+    await _add(store, "untag", registry="corp", exclusive=True, request_id=3)
+    first = await store.claim_job("a", LONG, request=3)
+    assert first is not None
+    assert (first.kind, first.request_id) == ("collect", 1)
+    assert await store.claim_job("a", LONG, request=3) is None, "the registry is taken"
+    async with store.transaction(first) as tx:
+        await tx.jobs.finish(first)
+    second = await store.claim_job("a", LONG, request=3)
+    assert second is not None
+    assert second.request_id == 3

@@ -50,9 +50,9 @@ class Asking(Handlers):
         return self._about(undo.request_undo, typed.command.request or 0, typed.asked)
 
     def _about(self, ask: _Ask, number: int, asked: Asked) -> Work:
-        async def work(tx: Transaction) -> None:
+        async def work(tx: Transaction) -> Request:
             subject = await self._request(tx, number, asked)
-            await requesting.submit(tx, await ask(self._ctx, tx, asked, subject))
+            return await requesting.submit(tx, await ask(self._ctx, tx, asked, subject))
 
         return work
 
@@ -82,7 +82,7 @@ class Asking(Handlers):
         return self._button(undo.request_purge_of, clicked)
 
     def _button(self, ask: _Ask, clicked: Clicked) -> Work:
-        async def work(tx: Transaction) -> Message | None:
+        async def work(tx: Transaction) -> Message | Request | None:
             request = await self._clicked(tx, clicked)
             return await self._about(ask, request.id, clicked.asked)(tx)
 

@@ -14,8 +14,11 @@ from bot.slack.commands import Command
 from bot.slack.views.blocks import Message
 from bot.store.store import Transaction
 
-Work = Callable[[Transaction], Awaitable[Message | None]]
-"""What is stored, and the answer to the person: run inside one transaction."""
+Work = Callable[[Transaction], Awaitable[Message | Request | None]]
+"""What is stored, and the answer to the person: run inside one transaction.
+
+A request that was made speaks by its own message, and is the answer.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def done(answer: Message) -> Work:
 def submitting(made: Draft) -> Work:
     """Store a request; its message speaks for itself."""
 
-    async def work(tx: Transaction) -> None:
+    async def work(tx: Transaction) -> Request:
         fingerprint = ""
         if made.action in {Action.DELETE, Action.PURGE}:
             fingerprint = DeletionPlan.from_json(made.plan).fingerprint
@@ -72,7 +75,7 @@ def submitting(made: Draft) -> Work:
                 f"Somebody asked for a collection of {made.registry} at the same moment.",
                 "`/registry requests` lists it.",
             )
-        await requesting.submit(tx, made, fingerprint)
+        return await requesting.submit(tx, made, fingerprint)
 
     return work
 

@@ -119,7 +119,7 @@ class Reading(Handlers):
 
         async def work(tx: Transaction) -> Message:
             answer = await shown(tx)
-            if answer is not None:
+            if isinstance(answer, dict):
                 note = f"Shared by <@{asked.actor.user}>: `/registry {command.verb}`"
                 blocks = [*answer["blocks"], context(note)]
                 await tx.outbox.post(

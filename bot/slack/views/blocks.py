@@ -1,5 +1,6 @@
 """The few blocks that messages are made of, each cut to what Slack accepts."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -30,7 +31,7 @@ def message(text: str, blocks: Sequence[Block] = ()) -> Message:
     """A message; `text` says the same as the blocks, for notifications and screen readers."""
     shown = list(blocks[:_MAX_BLOCKS]) or [section(text)]
     _shorten(shown)
-    return {"text": cut(text.strip(), _TEXT), "blocks": shown}
+    return {"text": cut(named(text.strip()), _TEXT), "blocks": shown}
 
 
 def _shorten(blocks: Sequence[Block]) -> None:
@@ -95,9 +96,17 @@ def stop(sentence: str) -> str:
     return sentence if sentence.endswith((".", "!", "?", "…")) else f"{sentence}."
 
 
+_STRANGER = re.compile(r"<@((?:local:|bot\b)[^<>]*)>")
+
+
+def named(text: str) -> str:
+    """Mrkdwn in which people that Slack does not know (`local:ann`, `bot`) are no mentions."""
+    return _STRANGER.sub(lambda found: code(found[1]), text)
+
+
 def _mrkdwn(text: str, limit: int) -> Block:
     # Verbatim: otherwise Slack makes links and mentions of plain words such as #general.
-    return {"type": "mrkdwn", "text": cut(text, limit), "verbatim": True}
+    return {"type": "mrkdwn", "text": cut(named(text), limit), "verbatim": True}
 
 
 def context(*texts: str) -> Block:

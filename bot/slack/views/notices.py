@@ -18,6 +18,7 @@ from bot.slack.views.blocks import (
     many,
     mark_commands,
     message,
+    named,
     paragraphs,
     section,
     size,
@@ -28,7 +29,7 @@ from bot.slack.views.blocks import (
 from bot.slack.views.deletion import held_line
 from bot.slack.views.request import body, stands, summary
 
-_ID = re.compile(r"&lt;([@#][A-Z0-9]{2,20})&gt;")
+_ID = re.compile(r"&lt;([@#][A-Z0-9]{2,20}|@(?:local:[^<>&]+|bot))&gt;")
 
 
 def refusal(
@@ -42,9 +43,9 @@ def refusal(
     """
     shown = _refusal(sentence, hint, suggestions)
     if people:
-        shown["text"] = _ID.sub(r"<\1>", shown["text"])
+        shown["text"] = named(_ID.sub(r"<\1>", shown["text"]))
         for block in shown["blocks"]:
-            block["text"]["text"] = _ID.sub(r"<\1>", block["text"]["text"])
+            block["text"]["text"] = named(_ID.sub(r"<\1>", block["text"]["text"]))
     return shown
 
 

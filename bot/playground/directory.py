@@ -68,6 +68,18 @@ class Directory:
 
     def conversations(self, arguments: Arguments) -> Mapping[str, Any]:
         """conversations.list: of the `types` asked for, public channels by default."""
+        return self._listed(arguments, "")
+
+    def conversations_of(self, arguments: Arguments) -> Mapping[str, Any]:
+        """users.conversations: where somebody (by default the bot) is a member.
+
+        Of private channels only those that the bot is in, too.
+        """
+        me = self._state.identity.bot_user_id
+        return self._listed(arguments, self._state.user(str(arguments.get("user") or me)).id)
+
+    def _listed(self, arguments: Arguments, member: str) -> Mapping[str, Any]:
+        me = self._state.identity.bot_user_id
         types = set(str(arguments.get("types") or "public_channel").replace(" ", "").split(","))
         archived = not truth(arguments, "exclude_archived")
         seen = [
@@ -76,6 +88,7 @@ class Directory:
             if _type(c) in types
             and (c.bot_member or not c.is_private)
             and (archived or not c.is_archived)
+            and (not member or member in c.members or (member == me and c.bot_member))
         ]
         found, more = page(arguments, seen)
         return {"channels": found, "response_metadata": more}

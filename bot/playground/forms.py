@@ -1,11 +1,14 @@
 """What somebody typed and chose in a modal, as `view.state.values` carries it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bot.playground.model import PlaygroundError, View
+from bot.playground.model import Block, PlaygroundError, View
 
-_SELECTED = {
+Offered = Callable[[str], Sequence[Block]]
+"""By block_id: the options that the app has suggested for an external menu so far."""
+
+PICKED = {
     "users_select": "selected_user",
     "channels_select": "selected_channel",
     "conversations_select": "selected_conversation",
@@ -13,17 +16,20 @@ _SELECTED = {
     "timepicker": "selected_time",
     "datetimepicker": "selected_date_time",
 }
-_ONE = frozenset({"static_select", "radio_buttons"})
-_MANY = frozenset({"multi_static_select", "checkboxes"})
+_ONE = frozenset({"static_select", "radio_buttons", "external_select", "overflow"})
+_MANY = frozenset({"multi_static_select", "checkboxes", "multi_external_select"})
 
 
-def filled(view: View, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def filled(
+    view: View, given: Mapping[str, Any], offered: Offered, *, partial: bool = False
+) -> dict[str, dict[str, Any]]:
     """The values of a form.
 
     Parameters
     ----------
-    given : by block_id, action_id or label of the input: a text, the label or value of a choice,
-        or a list of them. What is left out keeps its initial value.
+    given : by block_id, action_id or label of the input: a text, the label or value of a choice
+        (or the option itself), or a list of them. What is left out keeps its initial value.
+    partial : the form is not ready yet: required fields may be empty.
 
     Raises
     ------
@@ -38,48 +44,52 @@ def filled(view: View, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         element = block["element"]
         names = (block["block_id"], element["action_id"], block["label"]["text"])
         value = next((left.pop(name) for name in names if name in left), None)
-        values[block["block_id"]] = {element["action_id"]: _value(block, element, value)}
+        made = chosen(element, value, offered(block["block_id"]))
+        if not partial:
+            _check(block, element, made)
+        values[block["block_id"]] = {element["action_id"]: {"type": element["type"], **made}}
     if left:
         raise PlaygroundError(f"the modal has no field {', '.join(sorted(left))}")
     return values
 
 
-def _value(block: Mapping[str, Any], element: Mapping[str, Any], given: Any) -> dict[str, Any]:
+def chosen(element: Block, given: Any, offered: Sequence[Block]) -> dict[str, Any]:
+    """What an element holds once `given` was chosen or typed; its initial value where None."""
     kind = element["type"]
-    made: dict[str, Any]
     if kind in _ONE:
-        chosen = element.get("initial_option") if given is None else _option(element, given)
-        made = {"selected_option": chosen}
-    elif kind in _MANY:
-        many = element.get("initial_options", []) if given is None else _options(element, given)
-        made = {"selected_options": many}
-    elif kind in _SELECTED:
-        made = {_SELECTED[kind]: given}
-    else:
-        text = element.get("initial_value") if given is None else str(given)
-        _length(block, element, text or "")
-        made = {"value": text or None}
+        initial = element.get("initial_option")
+        return {"selected_option": initial if given is None else _option(element, given, offered)}
+    if kind in _MANY:
+        if given is None:
+            return {"selected_options": list(element.get("initial_options", ()))}
+        wanted = given if isinstance(given, list | tuple) else [given]
+        options = [_option(element, one, offered) for one in wanted]
+        if len(options) > element.get("max_selected_items", len(options)):
+            raise PlaygroundError(f"at most {element['max_selected_items']} can be chosen")
+        return {"selected_options": options}
+    if kind in PICKED:
+        return {PICKED[kind]: given}
+    text = element.get("initial_value") if given is None else str(given)
+    return {"value": text or None}
+
+
+def _check(block: Block, element: Block, made: Mapping[str, Any]) -> None:
+    label = block["label"]["text"]
     if not block.get("optional") and not any(made.values()):
-        raise PlaygroundError(f"the field {block['label']['text']!r} must not be empty")
-    return {"type": kind, **made}
-
-
-def _length(block: Mapping[str, Any], element: Mapping[str, Any], text: str) -> None:
+        raise PlaygroundError(f"the field {label!r} must not be empty")
+    text = made.get("value") or ""
     least, most = element.get("min_length", 0), element.get("max_length", 3000)
     if text and not least <= len(text) <= most:
-        raise PlaygroundError(f"{block['label']['text']!r} takes {least} to {most} characters")
+        raise PlaygroundError(f"{label!r} takes {least} to {most} characters")
 
 
-def _options(element: Mapping[str, Any], given: Sequence[str] | str) -> list[Any]:
-    wanted = [given] if isinstance(given, str) else list(given)
-    return [_option(element, one) for one in wanted]
-
-
-def _option(element: Mapping[str, Any], wanted: Any) -> Any:
-    offered = list(element.get("options", ()))
+def _option(element: Block, wanted: Any, offered: Sequence[Block]) -> Block:
+    known: list[Block] = [*element.get("options", ()), *offered]
     for group in element.get("option_groups", ()):
-        offered += group["options"]
-    for option in offered:
-        if wanted in (option["value"], option["text"]["text"]):
+        known += group["options"]
+    known += element.get("initial_options", ())
+    known += [element["initial_option"]] if "initial_option" in element else []
+    for option in known:
+        if wanted == option or wanted in (option["value"], option["text"]["text"]):
             return option
     raise PlaygroundError(f"there is no choice {wanted!r}")

@@ -1,6 +1,6 @@
 """What people do: type a command, click, submit, close, open the home tab."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -93,7 +93,8 @@ class Gestures(Looking):
         action = self.payloads.button_action(block, found)
         trigger = self.triggers.issue(user)
         if isinstance(shown, View):
-            payload = self.payloads.view_action(who, shown, action, trigger)
+            state = self._form(shown, {}, partial=True)
+            payload = self.payloads.view_action(who, shown, action, trigger, state)
         else:
             where = self.state.channels[shown.channel]
             hook = self.hooks.issue(user, shown.channel, shown.ts)
@@ -153,7 +154,7 @@ class Gestures(Looking):
         shown = self._on_top(user, view)
         if not shown.submit:
             raise PlaygroundError("the modal has no submit button")
-        state = filled(shown, values or {})
+        state = self._form(shown, values or {})
         payload = self.payloads.submission(
             self._person(user), shown, state, self.triggers.issue(user)
         )
@@ -194,6 +195,16 @@ class Gestures(Looking):
 
     async def _send(self, kind: str, payload: Mapping[str, Any]) -> Delivery:
         return await self.line.send(kind, payload, self.faults.copies())
+
+    def _form(
+        self, view: View, values: Mapping[str, Any], *, partial: bool = False
+    ) -> dict[str, Any]:
+        """What stands in a form; external menus know what the app has suggested."""
+
+        def offered(block_id: str) -> Sequence[Block]:
+            return self.modals.offered(view.id, block_id)
+
+        return filled(view, values, offered, partial=partial)
 
     def _person(self, user: str) -> User:
         if user not in self.state.users:

@@ -1,7 +1,7 @@
 """views.*: the modals that each person has open, and their home tab."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from bot.playground.arguments import Arguments, needed, parsed
 from bot.playground.blocks import completed, problems
 from bot.playground.checking import ID, Checker
 from bot.playground.faults import Faults
-from bot.playground.model import PlaygroundError, SlackError, View
+from bot.playground.model import Block, PlaygroundError, SlackError, View
 from bot.playground.state import State
 from bot.playground.tokens import Triggers
 
@@ -29,6 +29,7 @@ class Modals:
         self._faults = faults
         self._stacks: dict[str, list[View]] = {}
         self._homes: dict[str, View] = {}
+        self._offered: dict[tuple[str, str], list[Block]] = {}
 
     def stack(self, user: str) -> list[View]:
         """The open modals of a person; the last one is on top."""
@@ -37,6 +38,15 @@ class Modals:
     def home(self, user: str) -> View | None:
         """The home tab that was published for a person."""
         return self._homes.get(user)
+
+    def offer(self, place: str, block_id: str, options: Sequence[Block]) -> None:
+        """Remember what the app has suggested for an external menu."""
+        known = self._offered.setdefault((place, block_id), [])
+        known += [option for option in options if option not in known]
+
+    def offered(self, place: str, block_id: str) -> Sequence[Block]:
+        """Everything that was suggested for an external menu so far."""
+        return tuple(self._offered.get((place, block_id), ()))
 
     def find(self, user: str, view_id: str) -> View:
         """A view of a person as it stands now; `PlaygroundError` when it is not open."""

@@ -123,15 +123,40 @@ class Payloads:
         return payload
 
     def view_action(
-        self, user: User, view: View, action: Mapping[str, Any], trigger: str
+        self, user: User, view: View, action: Mapping[str, Any], trigger: str, values: Payload
     ) -> Payload:
-        """block_actions in a modal or home tab."""
+        """block_actions in a modal or home tab; `values` is what stands in the form by now."""
         return self._base("block_actions", user) | {
             "container": {"type": "view", "view_id": view.id},
             "trigger_id": trigger,
-            "view": modals.shape(self._state, view),
+            "view": modals.shape(self._state, view, values),
             "actions": [dict(action)],
         }
+
+    def suggestion(
+        self, user: User, shown: Message | View, block: Block, element: Block, typed: str
+    ) -> Payload:
+        """block_suggestion. A view comes without what stands in the form: an app must not lean
+        on it."""
+        payload = self._base("block_suggestion", user) | {
+            "action_id": element["action_id"],
+            "block_id": block["block_id"],
+            "value": typed,
+        }
+        if isinstance(shown, View):
+            container = {"type": "view", "view_id": shown.id}
+            return payload | {"container": container, "view": modals.shape(self._state, shown)}
+        where = self._state.channels[shown.channel]
+        payload |= {
+            "container": {
+                "type": "message",
+                "message_ts": shown.ts,
+                "channel_id": where.id,
+                "is_ephemeral": shown.ephemeral,
+            },
+            "channel": {"id": where.id, "name": _shown_name(where)},
+        }
+        return payload if shown.ephemeral else payload | {"message": shape(self._state, shown)}
 
     def submission(self, user: User, view: View, values: Payload, trigger: str) -> Payload:
         """view_submission."""

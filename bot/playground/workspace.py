@@ -6,10 +6,10 @@ from typing import Literal, Self
 from aiohttp import web
 
 from bot.playground.chat import Chat
+from bot.playground.choosing import Choosing
 from bot.playground.directory import Directory
 from bot.playground.faults import Faults
 from bot.playground.files import Files
-from bot.playground.gestures import Gestures
 from bot.playground.http_events import HttpEvents
 from bot.playground.limits import Limits
 from bot.playground.modals import Modals
@@ -24,7 +24,7 @@ from bot.playground.web_api import Method, WebApi
 _LARGEST_UPLOAD = 64 * 1024 * 1024
 
 
-class Workspace(Gestures):
+class Workspace(Choosing):
     """A workspace with one installed app. Make one with `await Workspace.start()`.
 
     Give the app `api_url`, `bot_token`, and `app_token` or `signing_secret`; put people and
@@ -116,6 +116,7 @@ class Workspace(Gestures):
             "chat.delete": chat.delete,
             "users.info": directory.user,
             "users.list": directory.users,
+            "users.conversations": directory.conversations_of,
             "conversations.info": directory.conversation,
             "conversations.members": directory.members,
             "conversations.list": directory.conversations,

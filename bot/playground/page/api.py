@@ -7,8 +7,16 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.playground.model import Delivery, File, Message, PlaygroundError, User, View
-from bot.playground.page import acting
+from bot.playground.model import (
+    Delivery,
+    File,
+    Message,
+    PlaygroundError,
+    User,
+    View,
+    buttons_of,
+    label,
+)
 from bot.playground.page.snapshot import Sight, person
 from bot.playground.page.traffic import Recorder
 from bot.playground.workspace import Workspace
@@ -169,24 +177,22 @@ class Api:
     async def _click(self, user: str, body: Body) -> Any:
         shown = self._shown(user, body)
         ids = _text(body, "block_id"), _text(body, "action_id")
-        return await acting.press(self._workspace, user, shown, *ids)
+        return await _press(self._workspace, user, shown, *ids)
 
     async def _choose(self, user: str, body: Body) -> Any:
         shown = self._shown(user, body)
         ids = _text(body, "block_id"), _text(body, "action_id")
-        return await acting.choose(self._workspace, user, shown, *ids, body.get("value"))
+        values = _values(body)
+        return await self._workspace.choose(user, shown, ids, body.get("value"), values)
 
     async def _suggest(self, user: str, body: Body) -> Any:
         shown = self._shown(user, body)
         ids = _text(body, "block_id"), _text(body, "action_id")
         typed = str(body.get("value") or "")
-        return {"options": await acting.suggest(self._workspace, user, shown, *ids, typed)}
+        return {"options": await self._workspace.suggest(user, shown, ids, typed)}
 
     async def _submit(self, user: str, body: Body) -> Any:
-        values = body.get("values") or {}
-        if not isinstance(values, Mapping):
-            raise PlaygroundError("values must be an object")
-        return await acting.submit(self._workspace, user, self._view(user, body), values)
+        return await self._workspace.submit(user, self._view(user, body), _values(body))
 
     async def _close(self, user: str, body: Body) -> Any:
         return await self._workspace.close_view(user, self._view(user, body)) or {}
@@ -209,6 +215,18 @@ class Api:
         if user not in where.members or (found.ephemeral and user not in found.seen_by):
             raise PlaygroundError("You do not see that message.")
         return found
+
+
+async def _press(
+    workspace: Workspace, user: str, shown: Message | View, block_id: str, action_id: str
+) -> Delivery:
+    """Press the one button with these ids; whatever dialog there was has been accepted."""
+    nth = 0
+    for block, button in buttons_of(shown.blocks):
+        if block.get("block_id") == block_id and button.get("action_id") == action_id:
+            return await workspace.click(user, shown, action_id, nth=nth)
+        nth += action_id in (label(button), button.get("action_id"))
+    raise PlaygroundError("That button is not there any more.")
 
 
 def _handler(api: Api, run: Gesture) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -244,6 +262,14 @@ async def _push(stream: web.StreamResponse, name: str, data: Any) -> None:
 
 def _json(data: Any, status: int = 200) -> web.Response:
     return web.json_response(data, status=status)
+
+
+def _values(body: Body) -> Mapping[str, Any]:
+    """What stands in a form, by block_id."""
+    values = body.get("values") or {}
+    if not isinstance(values, Mapping):
+        raise PlaygroundError("values must be an object")
+    return values
 
 
 def _text(body: Body, name: str) -> str:

@@ -17,7 +17,7 @@ const messages = $("#messages");
 /** What the elements of a message or view may do. */
 function contextFor(target) {
   return {
-    act: (block, element, value, button) => perform(target, block, element, value, button),
+    act: (block, element, value, button, values) => perform(target, block, element, value, button, values),
     suggest: async (block, element, value) =>
       (await act("type-ahead", { ...target, ...ids(block, element), value })).options,
     people,
@@ -27,7 +27,7 @@ function contextFor(target) {
 
 const ids = (block, element) => ({ block_id: block.block_id, action_id: element.action_id });
 
-async function perform(target, block, element, value, button) {
+async function perform(target, block, element, value, button, values) {
   if (element.confirm && !(await confirmed(element.confirm))) {
     button?.focus();
     return;
@@ -35,7 +35,7 @@ async function perform(target, block, element, value, button) {
   button?.setAttribute("aria-busy", "true");
   try {
     const gesture = value === undefined ? "click" : "choose";
-    const done = await act(gesture, { ...target, ...ids(block, element), value });
+    const done = await act(gesture, { ...target, ...ids(block, element), value, values });
     if (done.error || !done.acked) toast(failure(done.error));
   } catch (error) {
     toast(error.message);

@@ -57,12 +57,12 @@ export function showViews(views, context) {
   const same = drawn && JSON.parse(drawn).id === view.id;
   const kept = same ? new Map([...fields].map(([id, f]) => [id, f.keep ? f.keep() : f.read()])) : new Map();
   drawn = sign;
-  draw(view, { ...context, kept: (id) => kept.get(id) });
+  draw(view, { ...context, kept: (id) => kept.get(id) }, same);
   const wrong = dialog.querySelector("[aria-invalid]");
   if (wrong) wrong.focus();
 }
 
-function draw(view, context) {
+function draw(view, context, same) {
   fields = new Map();
   const problem = h("p", { class: "error", role: "alert" });
   const submit = view.submit
@@ -78,7 +78,7 @@ function draw(view, context) {
     h("div", { class: "dialog-head" }, h("h2", { id: "modal-title" }, withEmoji(view.title)),
       h("button", { type: "button", class: "tool", "aria-label": "Close this dialog", onclick: close }, icon("close"))),
     h("div", { class: "dialog-body" }, blocks(view.blocks, {
-      ...context, errors: view.errors, register: (id, field) => fields.set(id, field),
+      ...context, errors: view.errors, register: (id, field) => fields.set(id, field), values: read,
     }), problem),
     h("div", { class: "dialog-foot" },
       h("button", { type: "button", class: "button", dataset: { testid: "modal-close" }, onclick: close }, withEmoji(view.close || "Close")),
@@ -90,19 +90,25 @@ function draw(view, context) {
   }
   dialog.oncancel = (event) => (event.preventDefault(), close());
   fill(dialog, form);
-  dialog.querySelector(".dialog-body :is(input, textarea, select)")?.focus();
+  // A form that the app changes while somebody fills it in must not pull them back to its start.
+  if (!same) dialog.querySelector(".dialog-body :is(input, textarea, select)")?.focus();
 }
 
-async function send(view, submit, problem) {
+/** What stands in the form, by block_id. */
+function read() {
   const values = {};
   for (const [id, field] of fields) {
     const value = field.read();
-    if (value !== undefined) values[id] = value;
+    if (value !== undefined && value !== null) values[id] = value;
   }
+  return values;
+}
+
+async function send(view, submit, problem) {
   submit.disabled = true;
   problem.textContent = "";
   try {
-    const done = await act("submit", { view: view.id, values });
+    const done = await act("submit", { view: view.id, values: read() });
     if (done.error || !done.acked) problem.textContent = failure(done.error);
   } catch (error) {
     problem.textContent = error.message;

@@ -28,7 +28,10 @@ function single(element, block, context, kept) {
   const made = typeAhead({
     placeholder: words(element.placeholder) || "Choose…", label: block.label.text,
     initial: option?.text?.text, source: sourceOf(element, block, context),
-    chosen: (choice) => (option = choice.option),
+    chosen: (choice) => {
+      option = choice.option;
+      if (block.dispatch_action) context.act(block, element, option, undefined, context.values());
+    },
   });
   made.read = () => (external ? option : option?.value);
   made.keep = () => option;

@@ -47,7 +47,7 @@ def test_the_next_one(text: str, zone: str, now: str, then: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "daily", "daily 3", "someday 03:00", "sun 24:00", "sun 1:60"])
 def test_what_is_none(text: str) -> None:
-    with pytest.raises(ValueError, match="is no|unpack|invalid literal"):
+    with pytest.raises(ValueError, match=r"is no|invalid literal"):
         Schedule.parse(text)
 
 

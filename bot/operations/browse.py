@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
+from bot.operations.bounded import bounded
 from bot.operations.context import Context, Registry
 from bot.operations.errors import Refusal
 from bot.operations.images import ImageReader
@@ -121,7 +122,7 @@ async def repositories(
             # An upload that never ended leaves a name without a repository behind it.
             return RepositoryRow(name, 0, 0 if by_size else None)
 
-    rows = list(await asyncio.gather(*(one(name) for name in names)))
+    rows = await bounded(one, names)
     shown = [row for row in rows if all_ or row.tags]
     shown.sort(key=lambda row: (-(row.size or 0), row.name) if by_size else (0, row.name))
     return Repositories(registry.name, tuple(shown), len(rows) - len(shown), prefix)

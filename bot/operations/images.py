@@ -1,11 +1,12 @@
 """Reads repositories, and remembers what cannot change: a manifest under its digest."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
+from bot.operations.bounded import AT_ONCE, bounded
 from bot.operations.context import Registry
 from bot.operations.errors import Refusal
 from bot.registry.errors import NotFound
@@ -16,6 +17,9 @@ from bot.store.store import Store
 
 _DEPTH = 8  # indexes in indexes; deeper is somebody playing
 
+OnProgress = Callable[[int, int], None]
+"""Told how much of how much is done; the second number grows while more turns up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -25,8 +29,29 @@ class Config:
     platform: str
 
 
+class _Progress:
+    """Counts, and tells whoever wants to know."""
+
+    def __init__(self, tell: OnProgress | None) -> None:
+        self._tell = tell
+        self._done = self._total = 0
+
+    def more(self, count: int) -> None:
+        """So much more is to be done."""
+        self._total += count
+
+    def one(self) -> None:
+        """One more is done."""
+        self._done += 1
+        if self._tell:
+            self._tell(self._done, self._total)
+
+
 class ImageReader:
     """Snapshots of one registry's repositories, with the store as cache.
+
+    However much it is asked for, only a few of its requests are under way at once, so that
+    other commands get their turn.
 
     Parameters
     ----------
@@ -38,11 +63,13 @@ class ImageReader:
         self._store = store
         self._registry = registry
         self._client = registry.client
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def tags(self, repository: str) -> list[str]:
         """The tags of a repository; refuses an unknown one with close names."""
         try:
-            return await self._client.tags(repository)
+            async with self._turns:
+                return await self._client.tags(repository)
         except NotFound:
             raise await self.unknown_repository(repository) from None
 
@@ -60,20 +87,30 @@ class ImageReader:
 
     async def digests(self, repository: str, tags: Iterable[str]) -> dict[str, str]:
         """Tag to digest, for those tags that (still) exist."""
+        return await self._digests(repository, list(tags), _Progress(None))
+
+    async def _digests(
+        self, repository: str, tags: Collection[str], progress: _Progress
+    ) -> dict[str, str]:
+        progress.more(len(tags))
 
         async def one(tag: str) -> tuple[str, str | None]:
             try:
-                return tag, (await self._client.head(repository, tag)).digest
+                async with self._turns:
+                    return tag, (await self._client.head(repository, tag)).digest
             except NotFound:
                 return tag, None
+            finally:
+                progress.one()
 
-        found = await asyncio.gather(*(one(tag) for tag in tags))
+        found = await bounded(one, tags)
         return {tag: digest for tag, digest in found if digest is not None}
 
-    async def snapshot(self, repository: str) -> Snapshot:
+    async def snapshot(self, repository: str, on_progress: OnProgress | None = None) -> Snapshot:
         """Everything tagged in a repository, and all below it."""
-        tags = await self.digests(repository, await self.tags(repository))
-        raws, missing = await self.read(repository, set(tags.values()))
+        progress = _Progress(on_progress)
+        tags = await self._digests(repository, await self.tags(repository), progress)
+        raws, missing = await self._read(repository, set(tags.values()), progress)
         manifests = {digest: parsed(raw) for digest, raw in raws.items()}
         return Snapshot(
             repository,
@@ -91,14 +128,18 @@ class ImageReader:
         A cached manifest says nothing about the registry having it still: children that come
         from the cache are asked for with HEAD.
         """
+        return await self._read(repository, set(digests), _Progress(None))
+
+    async def _read(
+        self, repository: str, level: set[str], progress: _Progress
+    ) -> tuple[dict[str, RawManifest], set[str]]:
         found: dict[str, RawManifest] = {}
         missing: set[str] = set()
-        level = set(digests)
         for depth in range(_DEPTH):
             level -= found.keys() | missing
             if not level:
                 break
-            raws, gone = await self._level(repository, level, check=depth > 0)
+            raws, gone = await self._level(repository, level, progress, check=depth > 0)
             found.update(raws)
             missing |= gone
             level = {
@@ -110,22 +151,27 @@ class ImageReader:
         return found, missing
 
     async def _level(
-        self, repository: str, digests: set[str], *, check: bool
+        self, repository: str, digests: set[str], progress: _Progress, *, check: bool
     ) -> tuple[dict[str, RawManifest], set[str]]:
         async with self._store.reading() as tx:
             cached = await tx.manifests.get(digests)
+        progress.more(len(digests))
 
         async def one(digest: str) -> tuple[str, RawManifest | None]:
             try:
-                if digest in cached:
-                    if check:
+                if digest not in cached:
+                    async with self._turns:
+                        return digest, await self._client.manifest(repository, digest)
+                if check:
+                    async with self._turns:
                         await self._client.head(repository, digest)
-                    return digest, cached[digest]
-                return digest, await self._client.manifest(repository, digest)
+                return digest, cached[digest]
             except NotFound:
                 return digest, None
+            finally:
+                progress.one()
 
-        results = dict(await asyncio.gather(*(one(digest) for digest in digests)))
+        results = dict(await bounded(one, digests))
         found = {digest: raw for digest, raw in results.items() if raw is not None}
         fresh = [raw for digest, raw in found.items() if digest not in cached]
         if fresh:
@@ -133,24 +179,35 @@ class ImageReader:
                 await tx.manifests.keep(fresh)
         return found, {digest for digest, raw in results.items() if raw is None}
 
-    async def configs(self, repository: str, images: Mapping[str, Image]) -> dict[str, Config]:
+    async def configs(
+        self,
+        repository: str,
+        images: Mapping[str, Image],
+        on_progress: OnProgress | None = None,
+    ) -> dict[str, Config]:
         """What the configs of these images (by digest) say; unreadable ones are left out."""
+        progress = _Progress(on_progress)
         async with self._store.reading() as tx:
             known = await tx.manifests.configs(images)
         wanted = {digest: image for digest, image in images.items() if digest not in known}
 
-        async def one(digest: str, image: Image) -> tuple[str, dict[str, str] | None]:
+        progress.more(len(wanted))
+
+        async def one(digest: str) -> tuple[str, dict[str, str] | None]:
             try:
-                config = await self._client.config(repository, image)
+                async with self._turns:
+                    config = await self._client.config(repository, wanted[digest])
             except (NotFound, InvalidManifest):
                 return digest, None
+            finally:
+                progress.one()
             created = config.created.isoformat() if config.created else ""
             return digest, {
                 "created": created,
                 "platform": str(config.platform) if config.platform else "",
             }
 
-        read = await asyncio.gather(*(one(d, image) for d, image in wanted.items()))
+        read = await bounded(one, wanted)
         fresh = {digest: values for digest, values in read if values is not None}
         if fresh:
             async with self._store.transaction() as tx:

@@ -11,11 +11,14 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.operations.context import Context
+from bot.slack.retrying import Later, Refused, backoff, code_of, seconds
+from bot.slack.uploads import Uploads
 from bot.slack.views import notices
 from bot.slack.views.blocks import Message, without_new_blocks
 from bot.slack.views.request import request as request_message
 from bot.store.outbox import (
     ANSWER,
+    FILE,
     POST,
     REQUEST,
     RESPONSE_URL_LIFE,
@@ -28,8 +31,8 @@ log = structlog.get_logger()
 
 _IDLE = 1.0
 _AT_ONCE = 8  # letters under way; those with the same key still go one after the other
-_LONGEST_WAIT = 60.0
 _GIVE_UP_ANSWER = 1800.0  # an answer that is half an hour late helps nobody
+_GIVE_UP_FILE = 3600.0
 _GIVE_UP = 2 * 86400.0
 _TRANSIENT = {
     "ratelimited",
@@ -59,6 +62,7 @@ class Notifier:
         self._client = client
         self._hooks = hooks
         self._worker = worker
+        self._uploads = Uploads(ctx, client)
         self._stopping = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
 
@@ -122,34 +126,44 @@ class Notifier:
             THREAD: self._thread,
             POST: self._post,
             RETIRE: self._retire,
+            FILE: self._uploads.deliver,
         }[letter.kind]
         try:
             ts = await deliver(letter)
-        except _Later as later:
+        except Later as later:
             await self._later(letter, later.delay, later.why)
+        except Refused as refused:
+            await self._failed(letter, refused.code)
         except SlackApiError as error:
             await self._refused(letter, error)
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
-            await self._later(letter, _backoff(letter), type(error).__name__)
+            await self._later(letter, backoff(letter), type(error).__name__)
         else:
             async with self._ctx.store.transaction() as tx:
                 await tx.outbox.sent(letter, ts)
 
     async def _refused(self, letter: Letter, error: SlackApiError) -> None:
-        status = getattr(error.response, "status_code", 200)
-        code = str(error.response.get("error", "")) if error.response else ""
+        status = getattr(error.response, "status_code", None)
+        if status is None:
+            # The SDK could not read the answer, and hands out the bare response.
+            await self._later(letter, backoff(letter), "no answer that can be read")
+            return
+        code = code_of(error)
         if status == 429 or code in _TRANSIENT:
             headers = getattr(error.response, "headers", {}) or {}
-            wait = _seconds(headers.get("Retry-After")) or _backoff(letter)
+            wait = seconds(headers.get("Retry-After")) or backoff(letter)
             await self._later(letter, wait, code or "429")
         elif status >= 500:
-            await self._later(letter, _backoff(letter), str(status))
+            await self._later(letter, backoff(letter), str(status))
         else:
             log.warning("Slack refused a message", letter=letter.id, error=code)
             await self._failed(letter, code)
 
     async def _later(self, letter: Letter, delay: float, why: str) -> None:
         limit = _GIVE_UP_ANSWER if letter.kind == ANSWER else _GIVE_UP
+        if letter.kind == FILE and letter.age > _GIVE_UP_FILE:
+            await self._failed(letter, f"too old: {why}")
+            return
         async with self._ctx.store.transaction() as tx:
             if letter.age > limit:
                 await tx.outbox.failed(letter, f"too old: {why}")
@@ -157,7 +171,10 @@ class Notifier:
                 await tx.outbox.later(letter, delay, why)
 
     async def _failed(self, letter: Letter, error: str) -> None:
-        """Close it, and tell the requester privately where their channel cannot be reached."""
+        """Close it, and tell privately what cannot be told where it belongs."""
+        if letter.kind == FILE:
+            await self._uploads.refused(letter, error)
+            return
         async with self._ctx.store.transaction() as tx:
             await tx.outbox.failed(letter, error)
             if letter.kind not in {REQUEST, POST} or letter.payload.get("fallback"):
@@ -199,7 +216,7 @@ class Notifier:
                     user=payload["user"],
                 )
             except SlackApiError as error:
-                if str(error.response.get("error")) not in _NOT_THERE:
+                if code_of(error) not in _NOT_THERE:
                     raise
             else:
                 return ""
@@ -214,9 +231,9 @@ class Notifier:
         async with self._session.post(url, json=body) as response:
             text = (await response.text())[:500]
             if response.status == 429:
-                raise _Later(_seconds(response.headers.get("Retry-After")) or 1.0, "429")
+                raise Later(seconds(response.headers.get("Retry-After")) or 1.0, "429")
             if response.status >= 500:
-                raise _Later(2.0, str(response.status))
+                raise Later(2.0, str(response.status))
             if response.status == 200 and "invalid_blocks" not in text:
                 return True
         if "invalid_blocks" in text and any(b["type"] == "table" for b in body["blocks"]):
@@ -232,7 +249,7 @@ class Notifier:
                 return ""  # asked for outside of Slack, on a registry that no channel serves
             since = await tx.requests.since_edit(number)
         if request.message_ts and since < self._ctx.timing.edit:
-            raise _Later(self._ctx.timing.edit - since + 0.01, "not more than one edit in 3 s")
+            raise Later(self._ctx.timing.edit - since + 0.01, "not more than one edit in 3 s")
         shown = request_message(request)
         if request.message_ts:
             await self._with_fallback(
@@ -255,7 +272,7 @@ class Notifier:
         if not request.channel:
             return ""
         if not request.message_ts:
-            raise _Later(_backoff(letter), "the message it belongs to is not there yet")
+            raise Later(backoff(letter), "the message it belongs to is not there yet")
         shown = notices.notice(request, letter.payload["notice"], letter.payload["data"])
         if shown is None:
             return ""
@@ -289,7 +306,7 @@ class Notifier:
             try:
                 return await call(**where, **attempt)
             except SlackApiError as error:
-                if str(error.response.get("error", "")) not in _BAD_BLOCKS:
+                if code_of(error) not in _BAD_BLOCKS:
                     raise
                 log.warning("Slack refused the blocks", error=str(error.response.data)[:500])
         return await call(**where, text=shown["text"])
@@ -305,24 +322,6 @@ _NOT_THERE = {
 }
 
 
-class _Later(Exception):
-    def __init__(self, delay: float, why: str) -> None:
-        super().__init__(why)
-        self.delay = delay
-        self.why = why
-
-
 def _is_in_slack(user: str) -> bool:
     """Whether Slack knows this person: accounts of the host read their answers there."""
     return not user.startswith("local:")
-
-
-def _backoff(letter: Letter) -> float:
-    return float(min(_LONGEST_WAIT, 0.5 * 2 ** min(letter.attempts, 8)))
-
-
-def _seconds(value: str | None) -> float:
-    try:
-        return max(0.0, float(value or 0))
-    except ValueError:
-        return 0.0

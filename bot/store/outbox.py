@@ -1,7 +1,7 @@
 """What must be said, stored with the change it speaks of, delivered at least once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ REQUEST = "request"
 THREAD = "thread"
 POST = "post"
 RETIRE = "retire"
+FILE = "file"
 
 RESPONSE_URL_LIFE = 29 * 60.0
 """Seconds for which a response_url is used: Slack gives it 30 minutes."""
@@ -69,6 +70,34 @@ class Outbox:
     async def post(self, payload: Mapping[str, Any]) -> None:
         """Say something in a channel, to everybody there."""
         await self._add(POST, "", None, payload, None)
+
+    async def file_in_thread(self, request_id: int, name: str = "plan") -> None:
+        """Attach a file to the thread of a request; it is made from the request when it leaves.
+
+        Parameters
+        ----------
+        name : which of the files that `bot.slack.views.files` knows how to make.
+        """
+        # No key: a file that Slack does not take holds up nothing behind it.
+        await self._add(FILE, "", request_id, {"name": name}, None)
+
+    async def file_to(self, user: str, channel: str, name: str, title: str, content: str) -> None:
+        """Send a file to one person, as a direct message; its content is forgotten when it left.
+
+        Parameters
+        ----------
+        channel : where they asked, and hear of it if Slack does not take the file.
+        name : the file's name, `tags.csv`.
+        title : what it is, for people.
+        """
+        payload = {
+            "user": user,
+            "channel": channel,
+            "name": name,
+            "title": title,
+            "content": content,
+        }
+        await self._add(FILE, "", None, payload, None)
 
     async def _add(
         self,
@@ -131,7 +160,7 @@ class Outbox:
         return Letter(**row) if row else None
 
     async def sent(self, letter: Letter, ts: str = "") -> None:
-        """It arrived; a response_url is forgotten with it."""
+        """It arrived; a response_url and the content of a file are forgotten with it."""
         await self._close(letter, state="sent", sent_ts=ts)
 
     async def failed(self, letter: Letter, error: str) -> None:
@@ -146,7 +175,30 @@ class Outbox:
             .values(worker="", lease_until=None, run_at=db_now() + delay, error=error)
         )
 
+    async def hold(self, letter: Letter, seconds: float, **known: Any) -> Letter:
+        """Keep a letter for longer than usual, and write down what is done of it already.
+
+        Parameters
+        ----------
+        known : goes into its payload, so that another try need not do it again.
+        """
+        payload = {**letter.payload, **known}
+        await self._conn.execute(
+            outbox.update()
+            .where(outbox.c.id == letter.id, outbox.c.attempts == letter.attempts)
+            .values(lease_until=db_now() + seconds, payload=payload)
+        )
+        return replace(letter, payload=payload)
+
+    async def payload(self, letter: Letter) -> Mapping[str, Any]:
+        """What a letter carries by now, with what :meth:`hold` wrote down."""
+        query = sa.select(outbox.c.payload).where(outbox.c.id == letter.id)
+        found: Mapping[str, Any] | None = await self._conn.scalar(query)
+        return found or letter.payload
+
     async def _close(self, letter: Letter, *only: sa.ColumnElement[bool], **values: Any) -> None:
+        if letter.kind == FILE:
+            values["payload"] = {k: v for k, v in letter.payload.items() if k != "content"}
         await self._conn.execute(
             outbox.update()
             .where(outbox.c.id == letter.id, *only)

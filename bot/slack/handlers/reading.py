@@ -1,6 +1,7 @@
 """Verbs that only look: help, whoami, status, repos, tags, inspect, requests, show; and Share."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import bot
 from bot.operations import browse
@@ -9,10 +10,19 @@ from bot.operations.errors import Refusal
 from bot.operations.images import valid_repository
 from bot.slack.commands import CommandError, parse
 from bot.slack.handlers.base import Clicked, Handlers, Typed, Verb, Work, done
+from bot.slack.views import files, notices, reading
 from bot.slack.views import help as help_view
-from bot.slack.views import notices, reading
 from bot.slack.views.blocks import Message, context
+from bot.slack.views.files import File
 from bot.store.store import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is shown, and the file with all of it where the message is too short."""
+
+    message: Message
+    file: File | None = None
 
 
 class Reading(Handlers):
@@ -20,7 +30,7 @@ class Reading(Handlers):
 
     def __init__(self, ctx: Context) -> None:
         super().__init__(ctx)
-        self._shown: Mapping[str, Callable[[Typed], Awaitable[Message]]] = {
+        self._shown: Mapping[str, Callable[[Typed], Awaitable[Answer]]] = {
             "repos": self._repos,
             "tags": self._tags,
             "inspect": self._inspect,
@@ -39,17 +49,26 @@ class Reading(Handlers):
         }
 
     async def _show(self, typed: Typed) -> Work:
-        return done(await self._shown[typed.command.verb](typed))
+        answer = await self._shown[typed.command.verb](typed)
 
-    async def _help(self, typed: Typed) -> Message:
+        async def work(tx: Transaction) -> Message:
+            if answer.file:
+                user, channel = typed.asked.actor.user, typed.asked.channel
+                file = answer.file
+                await tx.outbox.file_to(user, channel, file.name, file.title, file.content)
+            return answer.message
+
+        return work
+
+    async def _help(self, typed: Typed) -> Answer:
         asked, arguments = typed.asked, typed.command.arguments
         topic = arguments[0] if arguments else ""
-        return help_view.help_(self._ctx.policy, asked.actor, asked.channel, topic)
+        return Answer(help_view.help_(self._ctx.policy, asked.actor, asked.channel, topic))
 
-    async def _whoami(self, typed: Typed) -> Message:
-        return help_view.whoami(self._ctx.policy, typed.asked.actor, typed.asked.channel)
+    async def _whoami(self, typed: Typed) -> Answer:
+        return Answer(help_view.whoami(self._ctx.policy, typed.asked.actor, typed.asked.channel))
 
-    async def _repos(self, typed: Typed) -> Message:
+    async def _repos(self, typed: Typed) -> Answer:
         command = typed.command
         result = await browse.repositories(
             self._ctx,
@@ -58,9 +77,9 @@ class Reading(Handlers):
             by_size=command.flags.get("sort") == "size",
             all_=bool(command.flags.get("all")),
         )
-        return reading.repositories(result, typed.text)
+        return Answer(reading.repositories(result, typed.text), files.of_repositories(result))
 
-    async def _tags(self, typed: Typed) -> Message:
+    async def _tags(self, typed: Typed) -> Answer:
         command = typed.command
         result = await browse.tags(
             self._ctx,
@@ -72,19 +91,19 @@ class Reading(Handlers):
             by_name=command.flags.get("sort") == "name",
             limit=int(command.flags.get("limit") or 0),
         )
-        return reading.tags(result, typed.text)
+        return Answer(reading.tags(result, typed.text), files.of_tags(result))
 
-    async def _inspect(self, typed: Typed) -> Message:
+    async def _inspect(self, typed: Typed) -> Answer:
         result = await browse.inspect(self._ctx, self._registry(typed), typed.command.references[0])
-        return reading.inspection(result, typed.text)
+        return Answer(reading.inspection(result, typed.text), files.of_inspection(result))
 
-    async def _status(self, typed: Typed) -> Message:
+    async def _status(self, typed: Typed) -> Answer:
         if typed.command.registry:
             registries = [self._registry(typed)]
         else:
             registries = [self._ctx.registry(name) for name in self._served(typed.asked)]
         rows = await browse.status(self._ctx, registries)
-        return reading.status(rows, bot.__version__, typed.text)
+        return Answer(reading.status(rows, bot.__version__, typed.text))
 
     async def _requests(self, typed: Typed) -> Work:
         command, asked = typed.command, typed.asked
@@ -115,7 +134,12 @@ class Reading(Handlers):
         if command.verb not in {"repos", "tags", "inspect", "status", "requests"}:
             raise Refusal("Only what was read can be shared.", "")
         asked = clicked.asked
-        shown = await self.verbs[command.verb](Typed(command, asked, "", clicked.name))
+        typed = Typed(command, asked, "", clicked.name)
+        if command.verb in self._shown:
+            # Whoever shares it has its file already.
+            shown = done((await self._shown[command.verb](typed)).message)
+        else:
+            shown = await self.verbs[command.verb](typed)
 
         async def work(tx: Transaction) -> Message:
             answer = await shown(tx)

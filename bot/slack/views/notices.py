@@ -228,6 +228,30 @@ def _restore_failed(shown: Request, data: Mapping[str, Any]) -> Message:
     )
 
 
+def file_comes(title: str) -> Message:
+    """The line above a file in a direct message."""
+    return said(f":page_facing_up: {words(title, 300)}, as a file:")
+
+
+def file_refused(title: str, why: str) -> str:
+    """That Slack does not take a file, and what to do about it."""
+    reason = _FILE_REASONS.get(why, f"Slack refuses it ({why[:80]})")
+    return f"{words(title, 300)} could not be attached as a file: {stop(mark_commands(reason))}"
+
+
+_FILE_REASONS = {
+    "missing_scope": "the Slack app lacks the scope `files:write`. Whoever runs the bot adds it "
+    "(it is in manifest.yml) and installs the app again",
+    "file_uploads_disabled": "this workspace does not allow files",
+    "storage_limit_reached": "this workspace's storage for files is full",
+}
+
+
+def _file_refused(shown: Request, data: Mapping[str, Any]) -> Message:
+    more = f"{code(f'/registry show {shown.name}')} shows the beginning of it."
+    return said(f"{file_refused(f'The whole plan of {shown.name}', str(data['why']))} {more}")
+
+
 _NOTICES = {
     "plan": _plan,
     "approved": _approved,
@@ -241,4 +265,5 @@ _NOTICES = {
     "undone": _undone,
     "taken over": _taken_over,
     "restore failed": _restore_failed,
+    "file refused": _file_refused,
 }

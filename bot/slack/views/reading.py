@@ -52,11 +52,12 @@ def repositories(result: Repositories, command: str) -> Message:
         text = f"{words(result.registry, 80)} has no repositories{where}. {hidden}".strip()
         return message(text, [section(text)])
     sized = any(row.size is not None for row in result.rows)
-    head = ["Repository", "Tags", *(["Size"] if sized else [])]
-    rows = [[row.name, str(row.tags), *([size(row.size)] if sized else [])] for row in result.rows]
+    head, rows = _repository_table(result)
     count = many(len(rows), "repository", "repositories")
     cut_off = _cut_off(
-        rows_that_fit(head, rows), len(rows), f"{code('/registry repos PREFIX')} narrows it."
+        rows_that_fit(head, rows),
+        len(rows),
+        f"{_file(command)}{code('/registry repos PREFIX')} narrows it.",
     )
     notes = [n for n in (cut_off, hidden, _SIZES if sized else "") if n]
     names = [f"{row.name} ({row.tags})" for row in result.rows[:_LISTED]]
@@ -69,6 +70,13 @@ def repositories(result: Repositories, command: str) -> Message:
             *share_row(command),
         ],
     )
+
+
+def _repository_table(result: Repositories) -> tuple[list[str], list[list[str]]]:
+    sized = any(row.size is not None for row in result.rows)
+    head = ["Repository", "Tags", *(["Size"] if sized else [])]
+    rows = [[row.name, str(row.tags), *([size(row.size)] if sized else [])] for row in result.rows]
+    return head, rows
 
 
 _SIZES = "Sizes count what tags reach, each layer once in its repository."
@@ -92,7 +100,23 @@ def _and_more(names: Sequence[str], total: int) -> str:
 def _cut_off(shown: int, total: int, advice: str) -> str:
     if total <= shown:
         return ""
-    return f"The first {shown:,} of {total:,} are shown. {advice}"
+    return f"The first {shown:,} of {total:,} are shown. {advice}".strip()
+
+
+def _file(command: str) -> str:
+    """Where the rest is; what is shared to a channel comes without it."""
+    return "All of them come as a CSV file in a direct message. " if command else ""
+
+
+def is_cut_off(result: Repositories | Tags | Inspection) -> bool:
+    """Whether an answer has more rows than its table can show."""
+    if isinstance(result, Repositories):
+        head, rows = _repository_table(result)
+    elif isinstance(result, Tags):
+        head, rows = _TAGS_HEAD, [_tag_row(row) for row in result.rows]
+    else:
+        head, rows = _IMAGE_HEAD, _image_rows(result)
+    return rows_that_fit(head, rows) < len(rows)
 
 
 _TAGS_HEAD = ["Tag", "Digest", "Size", "Created (UTC)", "Platforms", "Same image as"]
@@ -117,7 +141,11 @@ def tags(result: Tags, command: str) -> Message:
         count = f"{shown:,} of {count}"
     order = "newest first" if result.sort == "created" else "by name"
     notes = [
-        _cut_off(shown, len(rows), f"{code('--match')} and {code('--limit')} narrow it."),
+        _cut_off(
+            shown,
+            len(rows),
+            f"{_file(command)}{code('--match')} and {code('--limit')} narrow it.",
+        ),
         signatures,
         "A date with ? is older than 1971: the build wrote no real one."
         if any(is_suspicious_date(row.created) for row in result.rows)
@@ -177,16 +205,13 @@ def inspection(result: Inspection, command: str) -> Message:
         ]
         lines.append(f"*Part of* {listed(above, 1500)}")
     lines.append(f"*Signatures and attestations* {_codes(result.signatures) or 'none found'}")
-    rows = [
-        [p.platform, p.digest[7:19], size(p.size), str(p.layers), day(p.created)]
-        for p in result.platforms
-    ]
+    rows = _image_rows(result)
     where = f"{code(name)} on {words(result.registry, 80)}"
     pull = f"docker pull {result.host}/{result.repository}@{result.digest}"
     fenced = escape(plain(pull.replace("`", "'"), 700))
     missing = sum(p.missing for p in result.platforms)
     absent = _missing(missing) if missing else ""
-    cut_off = _cut_off(rows_that_fit(_IMAGE_HEAD, rows), len(rows), "The rest is left out.")
+    cut_off = _cut_off(rows_that_fit(_IMAGE_HEAD, rows), len(rows), _file(command))
     return message(
         f"{where} is {code(result.digest, 100)}, {size(result.size)}; tags: "
         f"{_codes(result.tags) or 'none'}. {absent} {words(pull)}".replace("  ", " "),
@@ -200,6 +225,13 @@ def inspection(result: Inspection, command: str) -> Message:
             *share_row(command),
         ],
     )
+
+
+def _image_rows(result: Inspection) -> list[list[str]]:
+    return [
+        [p.platform, p.digest[7:19], size(p.size), str(p.layers), day(p.created)]
+        for p in result.platforms
+    ]
 
 
 def _missing(count: int) -> str:

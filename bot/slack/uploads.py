@@ -1,0 +1,110 @@
+"""Delivers files: into the thread of a request, or to one person."""
+
+import contextlib
+import re
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError, SlackRequestError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.operations.context import Context
+from bot.slack.retrying import Later, Refused, backoff
+from bot.slack.views import files, notices
+from bot.store.outbox import Letter
+
+log = structlog.get_logger()
+
+# Up to four calls of 15 seconds each, and the letter must stay ours until the last has ended.
+_LEASE = 90.0
+_STATUS = re.compile(r"status: (\d+)")
+
+
+class Uploads:
+    """Sends what the outbox calls a file.
+
+    Parameters
+    ----------
+    ctx : where the outbox is.
+    client : with the bot's token. The SDK asks it for an address, sends the bytes there without
+        the token, and then tells Slack where to show them.
+    """
+
+    def __init__(self, ctx: Context, client: AsyncWebClient) -> None:
+        self._ctx = ctx
+        self._client = client
+
+    async def deliver(self, letter: Letter) -> str:
+        """Send one file; the id that Slack gave it.
+
+        Raises
+        ------
+        Later : it cannot be sent now.
+        Refused, SlackApiError : Slack does not take it.
+        OSError, aiohttp.ClientError : no connection.
+        """
+        async with self._ctx.store.transaction() as tx:
+            letter = await tx.outbox.hold(letter, _LEASE)
+        if letter.request_id is None:
+            return await self._to_person(letter)
+        return await self._in_thread(letter)
+
+    async def _in_thread(self, letter: Letter) -> str:
+        async with self._ctx.store.reading() as tx:
+            request = await tx.requests.get(letter.request_id or 0)
+        if not request.message_ts:
+            raise Later(backoff(letter), "the message it belongs to is not there yet")
+        made = files.of_request(request, str(letter.payload["name"]))
+        if made is None:
+            return ""
+        return await self._upload(letter, made, request.channel, request.message_ts)
+
+    async def _to_person(self, letter: Letter) -> str:
+        payload = letter.payload
+        made = files.File(payload["name"], payload["title"], payload["content"])
+        if "dm" not in payload:
+            # Files go to conversations, and only a message to a person tells which is theirs.
+            answer = await self._client.chat_postMessage(
+                channel=payload["user"], unfurl_links=False, **notices.file_comes(made.title)
+            )
+            async with self._ctx.store.transaction() as tx:
+                letter = await tx.outbox.hold(
+                    letter, _LEASE, dm=str(answer["channel"]), ts=str(answer["ts"])
+                )
+        return await self._upload(letter, made, letter.payload["dm"])
+
+    async def _upload(
+        self, letter: Letter, made: files.File, channel: str, thread_ts: str | None = None
+    ) -> str:
+        try:
+            answer = await self._client.files_upload_v2(
+                filename=made.name,
+                title=made.title,
+                content=made.content,
+                channel=channel,
+                thread_ts=thread_ts,
+            )
+        except SlackRequestError as error:
+            # The address for the bytes did not take them; the SDK has only words for that.
+            found = _STATUS.search(str(error))
+            status = int(found[1]) if found else 0
+            if status == 429 or status >= 500:
+                raise Later(backoff(letter), f"upload: {status}") from error
+            raise Refused(f"upload refused with {status}") from error
+        return str(answer["files"][0]["id"])
+
+    async def refused(self, letter: Letter, error: str) -> None:
+        """Slack does not take it: close the letter, and say so where the file was expected."""
+        async with self._ctx.store.transaction() as tx:
+            payload = await tx.outbox.payload(letter)
+            await tx.outbox.failed(letter, error)
+            if letter.request_id is not None:
+                await tx.outbox.thread(letter.request_id, "file refused", {"why": error})
+                return
+            said = notices.said(notices.file_refused(payload["title"], error))
+            where = {"user": payload["user"], "channel": payload["channel"]}
+            await tx.outbox.answer({**where, "message": said}, None)
+        if "dm" in payload:
+            # The line that announced it must not stand there alone.
+            with contextlib.suppress(SlackApiError, OSError, TimeoutError, aiohttp.ClientError):
+                await self._client.chat_update(channel=payload["dm"], ts=payload["ts"], **said)

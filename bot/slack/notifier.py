@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.operations.context import Context
-from bot.slack.retrying import Later, Refused, backoff, code_of, seconds
+from bot.slack.delivery import Later, Refused, backoff, code_of, is_in_slack, seconds
 from bot.slack.uploads import Uploads
 from bot.slack.views import notices
 from bot.slack.views.blocks import Message, without_new_blocks
@@ -199,7 +199,7 @@ class Notifier:
 
     async def _answer(self, letter: Letter) -> str:
         payload = letter.payload
-        if not _is_in_slack(payload["user"]):
+        if not is_in_slack(payload["user"]):
             return ""
         shown: Message = payload["message"]
         url = letter.response_url
@@ -320,8 +320,3 @@ _NOT_THERE = {
     "messages_tab_disabled",
     "is_archived",
 }
-
-
-def _is_in_slack(user: str) -> bool:
-    """Whether Slack knows this person: accounts of the host read their answers there."""
-    return not user.startswith("local:")

@@ -9,7 +9,7 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.operations.context import Context
-from bot.slack.retrying import Later, Refused, backoff
+from bot.slack.delivery import Later, Refused, backoff, is_in_slack
 from bot.slack.views import files, notices
 from bot.store.outbox import Letter
 
@@ -52,6 +52,8 @@ class Uploads:
     async def _in_thread(self, letter: Letter) -> str:
         async with self._ctx.store.reading() as tx:
             request = await tx.requests.get(letter.request_id or 0)
+        if not request.channel:
+            return ""
         if not request.message_ts:
             raise Later(backoff(letter), "the message it belongs to is not there yet")
         made = files.of_request(request, str(letter.payload["name"]))
@@ -61,6 +63,8 @@ class Uploads:
 
     async def _to_person(self, letter: Letter) -> str:
         payload = letter.payload
+        if not is_in_slack(payload["user"]):
+            return ""
         made = files.File(payload["name"], payload["title"], payload["content"])
         if "dm" not in payload:
             # Files go to conversations, and only a message to a person tells which is theirs.

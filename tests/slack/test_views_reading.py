@@ -52,6 +52,8 @@ from tests.support.shown import (
 
 WHEN = datetime(2024, 5, 6, 7, 8, tzinfo=UTC)
 
+AS_FILE = "All of them come as a CSV file in a direct message."
+
 
 def _rows(message: Message) -> list[list[str]]:
     """The rows of the table below its head."""
@@ -140,7 +142,9 @@ def test_a_long_list_of_repositories_says_how_many_are_shown(count: int, fits: i
     check(shown)
     assert len(_rows(shown)) == fits
     assert f"*{count:,} repositories*" in read(shown)
-    told = f"The first {fits} of {count:,} are shown. `/registry repos PREFIX` narrows it."
+    told = (
+        f"The first {fits} of {count:,} are shown. {AS_FILE} `/registry repos PREFIX` narrows it."
+    )
     assert (told in read(shown)) is (count > fits)
     assert f"and {count - 10:,} more" in shown["text"]
 
@@ -202,7 +206,7 @@ def test_a_long_list_of_tags_says_how_many_are_shown(count: int) -> None:
     check(shown)
     assert len(_rows(shown)) == 99
     assert [row[0] for row in _rows(shown)] == [f"v{n}" for n in range(99)]
-    told = f"The first 99 of {count:,} are shown. `--match` and `--limit` narrow it."
+    told = f"The first 99 of {count:,} are shown. {AS_FILE} `--match` and `--limit` narrow it."
     assert (told in read(shown)) is (count > 99)
     whole = "*99 tags*" if count == 99 else f"*99 of {count:,} tags*"
     assert whole in read(shown)

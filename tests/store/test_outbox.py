@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.store.outbox import ANSWER, POST, REQUEST, RESPONSE_URL_LIFE, RETIRE, THREAD, Letter
+from bot.store.outbox import ANSWER, FILE, POST, REQUEST, RESPONSE_URL_LIFE, RETIRE, THREAD, Letter
 from bot.store.schema import db_now, outbox
 from bot.store.store import Store
 
@@ -331,3 +331,47 @@ async def test_a_letter_wakes_the_one_who_delivers(store: Store) -> None:
     store.spoke.clear()
     await _claim(store)
     assert not store.spoke.is_set()
+
+
+async def test_files_for_a_thread_and_for_a_person(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.file_in_thread(7)
+        await tx.outbox.file_to("U1", "C1", "tags.csv", "Tags of a", "tag\r\n1\r\n")
+    thread, person = await _claim(store), await _claim(store)
+    assert (thread.kind, thread.request_id, thread.payload) == (FILE, 7, {"name": "plan"})
+    assert (person.kind, person.request_id) == (FILE, None)
+    assert person.payload == {
+        "user": "U1",
+        "channel": "C1",
+        "name": "tags.csv",
+        "title": "Tags of a",
+        "content": "tag\r\n1\r\n",
+    }
+
+
+@pytest.mark.parametrize("end", ["sent", "failed"])
+async def test_the_content_of_a_file_is_forgotten_at_its_end(store: Store, end: str) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.file_to("U1", "C1", "tags.csv", "Tags of a", "secret")
+    letter = await _claim(store)
+    async with store.transaction() as tx:
+        if end == "sent":
+            await tx.outbox.sent(letter, "F1")
+        else:
+            await tx.outbox.failed(letter, "missing_scope")
+    assert "secret" not in str(await _rows(store))
+
+
+async def test_a_letter_that_is_held_stays_ours_and_remembers(store: Store, other: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.file_to("U1", "C1", "tags.csv", "Tags of a", "x")
+    letter = await _claim(store, "a", LEASE)
+    async with store.transaction() as tx:
+        held = await tx.outbox.hold(letter, LONG, dm="D1")
+    assert held.payload == {**letter.payload, "dm": "D1"}
+    await asyncio.sleep(LEASE + 0.02)
+    await _nothing(other)
+    async with store.transaction() as tx:
+        assert await tx.outbox.payload(letter) == held.payload
+        await tx.outbox.later(held, 0.0, "503")
+    assert (await _claim(other)).payload == held.payload

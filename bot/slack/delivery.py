@@ -1,10 +1,15 @@
-"""What a delivery says when it did not work: try again, or never."""
+"""What deliveries have in common: whom Slack knows, when to try again, and when never."""
 
 from slack_sdk.errors import SlackApiError
 
 from bot.store.outbox import Letter
 
 _LONGEST_WAIT = 60.0
+
+
+def is_in_slack(user: str) -> bool:
+    """Whether Slack knows this person: accounts of the host read their answers there."""
+    return not user.startswith("local:")
 
 
 class Later(Exception):

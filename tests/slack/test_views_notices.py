@@ -55,6 +55,7 @@ NOTICES = (
     "undone",
     "taken over",
     "restore failed",
+    "file refused",
 )
 
 

@@ -12,7 +12,7 @@ from bot.registry.reference import Reference
 from bot.slack.flags import FlagReader, Flags
 from bot.slack.typography import clean, hyphens
 from bot.slack.verbs import ON, SYNONYMS, VERBS, Takes, Verb, available, suggest, usage_hint
-from bot.slack.words import CommandError, shown, split, to_reference
+from bot.slack.words import CommandError, parse_duration, shown, split, to_reference
 
 __all__ = [
     "MAX_LENGTH",
@@ -34,8 +34,6 @@ MAX_ARGUMENTS = 100
 _REQUEST = re.compile(r"[Rr]?0*([1-9][0-9]{0,8})")
 _LOOKS_LIKE_REQUEST = re.compile(r"[Rr]?[0-9]+")
 _PREFIX = re.compile(r"[a-z0-9._/-]+")
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
-_SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +81,6 @@ def parse(text: str) -> Command:
     verb = _verb(words[0].text)
     arguments, flags = FlagReader(verb, line, words[1:]).read()
     return _build(verb, arguments, flags)
-
-
-def parse_duration(text: str) -> float:
-    """`30m`, `12h` or `7d`, in any case, as seconds.
-
-    Raises
-    ------
-    CommandError : it is none of these, or nothing at all.
-    """
-    found = _DURATION.fullmatch(text.lower())
-    if not found:
-        raise CommandError(f'"{shown(text)}" is not a duration.', "Write 30m, 12h or 7d.")
-    return int(found[1]) * _SECONDS[found[2]]
 
 
 def usage(name: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bot.slack.typography import hyphens, spoken
 from bot.slack.verbs import ON, Flag, Verb, available, suggest
-from bot.slack.words import CommandError, Word, shown, to_reference
+from bot.slack.words import CommandError, Word, parse_duration, shown, to_reference
 
 Flags = dict[str, str | bool]
 
@@ -124,12 +124,19 @@ def _checked(flag: Flag, given: str) -> str:
             )
         return given.lower()
     if flag.value == "N":
-        if not re.fullmatch(r"[0-9]{1,6}", given) or not 1 <= int(given) <= _MAX_NUMBER:
+        if not re.fullmatch(r"[0-9]{1,6}", given) or not flag.least <= int(given) <= _MAX_NUMBER:
             raise CommandError(
                 f"--{flag.name} cannot be {shown(given)}.",
-                f"It is a number from 1 to {_MAX_NUMBER:,}, such as --{flag.name} 20.",
+                f"It is a number from {flag.least} to {_MAX_NUMBER:,}, such as --{flag.name} 20.",
             )
         return str(int(given))
+    if flag.value == "DUR":
+        try:
+            parse_duration(given)
+        except CommandError as error:
+            hint = f"{error.hint} Minutes, hours or days: --{flag.name} 7d."
+            raise CommandError(f"--{flag.name} cannot be {shown(given)}.", hint) from None
+        return given.lower()
     if flag.value == "GLOB":
         return _pattern(flag, hyphens(given))
     if flag == ON and len(given) > 80:

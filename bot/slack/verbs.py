@@ -61,13 +61,15 @@ class Kind(StrEnum):
 class Flag:
     """A flag; `value` names what follows it ("" for a switch), `choices` the words allowed.
 
-    A verb cannot be used without its `required` flags.
+    "N" is a number, `least` or more; "DUR" a duration; "GLOB" a pattern for tags. A verb cannot
+    be used without its `required` flags.
     """
 
     name: str
     value: str = ""
     choices: tuple[str, ...] = ()
     required: bool = False
+    least: int = 1
 
     def __str__(self) -> str:
         if not self.value:

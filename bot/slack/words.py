@@ -9,6 +9,8 @@ from bot.registry.reference import InvalidReference, Reference, parse_reference
 QUOTED_LENGTH = 80
 """So many characters of what somebody typed are quoted back at most."""
 
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
+_SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 _OPENING = re.compile(r"""(--[^\s="']+=)?(["'])""")
 
 
@@ -56,6 +58,19 @@ def shown(text: str, limit: int = QUOTED_LENGTH) -> str:
     """What somebody typed, short and harmless enough to be quoted back."""
     line = "".join(c if c.isprintable() else " " for c in text)
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def parse_duration(text: str) -> float:
+    """`30m`, `12h` or `7d`, in any case, as seconds.
+
+    Raises
+    ------
+    CommandError : it is none of these, or nothing at all.
+    """
+    found = _DURATION.fullmatch(text.lower())
+    if not found:
+        raise CommandError(f'"{shown(text)}" is not a duration.', "Write 30m, 12h or 7d.")
+    return int(found[1]) * _SECONDS[found[2]]
 
 
 def to_reference(text: str, hint: str) -> Reference:

@@ -167,6 +167,24 @@ class RegistryClient:
         """
         await contents.check_blob(self._transport, Repository.parse(repository), descriptor)
 
+    async def pull_blob(
+        self, repository: str, descriptor: Descriptor, *, deadline: float = 600.0
+    ) -> None:
+        """Read a blob whole, as a pull does, and check its sha256. Nothing of it is kept.
+
+        Parameters
+        ----------
+        deadline : seconds for all of it; the client's own is for small answers.
+
+        Raises
+        ------
+        NotFound : the blob is not there.
+        Corrupt : it has other bytes, another length, or breaks off twice.
+        """
+        await contents.pull_blob(
+            self._transport, Repository.parse(repository), descriptor, deadline
+        )
+
     async def signatures(
         self, repository: str, digest: str, tags: Collection[str] | None = None
     ) -> list[str]:

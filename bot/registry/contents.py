@@ -1,6 +1,7 @@
 """Manifests and blobs: asking for them, and believing only their digests."""
 
 import hashlib
+from typing import Any
 
 from bot.registry.errors import Corrupt, NotFound
 from bot.registry.failures import Answer, failure
@@ -113,19 +114,47 @@ async def check_blob(transport: Transport, name: Repository, blob: Descriptor) -
         raise corrupt(label(name, blob.digest))
 
 
+async def pull_blob(
+    transport: Transport, name: Repository, blob: Descriptor, deadline: float
+) -> None:
+    """See `RegistryClient.pull_blob`."""
+    digest = Digest.parse(blob.digest)
+    for last in (False, True):
+        hasher, received = hashlib.new(digest.algorithm), [0]
+
+        def take(chunk: bytes, hasher: Any = hasher, received: list[int] = received) -> None:
+            hasher.update(chunk)
+            received[0] += len(chunk)
+
+        try:
+            await _ask_blob(
+                transport, name, blob, {}, blob.size, attempts=1, sink=take, deadline=deadline
+            )
+        except Corrupt:
+            # It broke off: perhaps the network, and then it comes the second time.
+            if last:
+                raise
+            continue
+        if received[0] != blob.size or hasher.hexdigest() != digest.hex:
+            raise corrupt(label(name, blob.digest))
+        return
+
+
 async def _ask_blob(
     transport: Transport,
     name: Repository,
     blob: Descriptor,
     headers: dict[str, str],
     limit: int,
-    enough: int | None = None,
+    *,
+    attempts: int = 2,
+    **how: Any,
 ) -> Answer:
     what = label(name, blob.digest)
     path = f"/v2/{name}/blobs/{Digest.parse(blob.digest)}"
     try:
         answer = await transport.ask(
-            Ask("GET", path, what, headers, limit=limit, enough=enough, attempts=2, off_host=True)
+            Ask("GET", path, what, headers, limit=limit, attempts=attempts, off_host=True, **how)
         )
     except BrokenOff:
         raise corrupt(what) from None

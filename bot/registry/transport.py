@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -41,7 +41,8 @@ class Ask:
     `path` begins with a slash, or is a whole address on the registry's own host. `what` names
     the thing for people. `limit` is the most bytes that a good answer may have; with `enough`
     reading stops after that many. `repeat` says that asking twice does no harm. `off_host` lets
-    a redirect lead elsewhere, without credentials.
+    a redirect lead elsewhere, without credentials. `sink` takes the bytes of a good answer, which
+    then has no body; `deadline` (seconds) replaces that of the transport.
     """
 
     method: str
@@ -54,6 +55,8 @@ class Ask:
     repeat: bool = True
     attempts: int = _ATTEMPTS
     off_host: bool = False
+    sink: Callable[[bytes], None] | None = None
+    deadline: float | None = None
 
 
 class Transport:
@@ -111,9 +114,10 @@ class Transport:
         ProtocolError : more bytes than `limit`, a redirect that is not allowed, no HTTP.
         """
         async with self._turns:
-            last: RegistryError = self._too_slow()
+            deadline = self._deadline if ask.deadline is None else ask.deadline
+            last: RegistryError = self._too_slow(deadline)
             try:
-                async with asyncio.timeout(self._deadline) as timeout:
+                async with asyncio.timeout(deadline) as timeout:
                     attempt = 0
                     while True:
                         attempt += 1
@@ -132,9 +136,9 @@ class Transport:
             except TimeoutError:
                 raise last from None
 
-    def _too_slow(self) -> Unreachable:
+    def _too_slow(self, deadline: float) -> Unreachable:
         return Unreachable(
-            f"{self._url.host} did not answer within {self._deadline:g} seconds.",
+            f"{self._url.host} did not answer within {deadline:g} seconds.",
             "Look at whether the registry is overloaded or the network is down, then try again.",
         )
 
@@ -206,6 +210,9 @@ async def _body(response: httpx.Response, ask: Ask) -> bytes:
     body = bytearray()
     try:
         async for chunk in response.aiter_raw():
+            if ask.sink is not None and response.is_success:
+                ask.sink(chunk)
+                continue
             body += chunk
             if response.is_success and ask.enough is not None and len(body) >= ask.enough:
                 break

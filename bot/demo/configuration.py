@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from bot.demo.cast import BOB, CAT, OPS
+from bot.demo.cast import AUDIT, BOB, CAT, DEE, OPS
 from bot.demo.server import Server
 
 NAME = "local"
@@ -37,6 +37,7 @@ probe_repository = "probe/uploads"
 
 [groups]
 oncall = {{ users = {oncall} }}
+leads = {{ users = {leads} }}
 
 [[channels]]
 id = {channel}
@@ -55,6 +56,18 @@ repositories = ["ci/**"]
 requesters = ["anyone"]
 approval = "confirm"
 
+# Two steps: somebody on call and a lead, and nobody counts for both.
+[[rules]]
+name = "the web team's leads agree"
+actions = ["delete", "cleanup", "purge"]
+repositories = ["team/web"]
+requesters = ["anyone"]
+approval = "required"
+steps = [
+  {{ approvers = ["oncall"], approvals_needed = 1 }},
+  {{ approvers = ["leads"], approvals_needed = 1 }},
+]
+
 [[rules]]
 name = "restoring is free"
 actions = ["undo"]
@@ -67,6 +80,21 @@ actions = ["delete", "cleanup", "purge", "gc", "lock"]
 requesters = ["anyone"]
 approval = "required"
 steps = [{{ approvers = ["oncall"], approvals_needed = 1 }}]
+
+[emergency]
+enabled = true
+actions = ["gc", "delete", "purge request"]
+requesters = ["oncall"]
+min_reason_length = 20
+notify = ["leads"]
+
+[[retention]]
+name = "pull requests"
+repositories = ["ci/**"]
+keep = [{{ tags = ["pr-*"], most_recent_count = 10 }}]
+
+[audit]
+anchor_channel = {audit}
 """
 
 
@@ -85,7 +113,9 @@ def write(directory: Path, server: Server) -> Path:
         running=_words(server.running),
         storage=_text(str(server.storage)),
         oncall=_words((BOB.id, CAT.id)),
+        leads=_words((CAT.id, DEE.id)),
         channel=_text(OPS[0]),
+        audit=_text(AUDIT[0]),
     )
     path.write_text(text, encoding="utf-8")
     return path

@@ -199,12 +199,12 @@ def _shut_the_doors(environ: MutableMapping[str, str]) -> None:
 
 
 def _welcome(place: Place, server: Server, page: Page) -> str:
-    people = "\n".join(f"  {person.name}  {person.role:<8}  {person.may}" for person in PEOPLE)
+    people = "\n".join(f"  {person.name}  {person.role:<16}  {person.may}" for person in PEOPLE)
     stays = "keeps its data" if place.stays else "leaves nothing behind"
     return f"""\
 Open {page.url} and type /registry tags team/api
 
-You are four people, and choose who speaks:
+You are five people, and choose who speaks:
 {people}
 
 The registry is a real one, at {server.url}; the bot's settings and its log are in

@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the tests run against that does not come from PyPI.
-PACKAGES := docker-registry openssl chromium
+PACKAGES := docker-registry openssl chromium postgresql
 # Ubuntu has Chromium only as a snap: where apt has none, the tests of the page skip and say so.
 OPTIONAL := chromium
 
@@ -31,10 +31,12 @@ system:
 	    missing=$$(echo "$$missing" | sed "s/ $$p\b//"); }; done; \
 	  [ -n "$$missing" ] || exit 0; \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	  if systemctl is-active --quiet docker-registry 2>/dev/null; then \
-	    echo "the package docker-registry has started a service of its own, which nothing here needs;"; \
-	    echo "  to stop it: systemctl disable --now docker-registry"; \
-	  fi; \
+	  for s in docker-registry postgresql; do \
+	    if systemctl is-active --quiet $$s 2>/dev/null; then \
+	      echo "the package $$s has started a service of its own, which nothing here needs;"; \
+	      echo "  to stop it: systemctl disable --now $$s"; \
+	    fi; \
+	  done; \
 	fi
 
 $(STAMP): requirements.lock pyproject.toml

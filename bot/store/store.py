@@ -65,6 +65,10 @@ class Store:
         self._lease = lease
         # SQLite has one writer; queueing here is fairer than its busy polling.
         self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        # A transaction of SQLite's sees one moment anyway; PostgreSQL must be asked for that.
+        self._reads: dict[str, Any] = (
+            {"reading": True} if self._writer else {"isolation_level": "REPEATABLE READ"}
+        )
         self.worked = asyncio.Event()
         self.spoke = asyncio.Event()
 
@@ -142,7 +146,7 @@ class Store:
     async def reading(self) -> AsyncIterator[Transaction]:
         """A consistent view; nothing written inside it is kept."""
         async with self._engine.connect() as conn:
-            await conn.execution_options(reading=True)
+            await conn.execution_options(**self._reads)
             yield _transaction(conn)
             await conn.rollback()
 

@@ -1,8 +1,7 @@
 """Jobs are handed out once, by lease and fence, one exclusive job of a registry at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -17,21 +16,6 @@ pytestmark = pytest.mark.anyio
 
 LEASE = 0.2
 LONG = 60.0
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite:///{tmp_path}/bot.db")
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def other(tmp_path: Path, store: Store) -> AsyncIterator[Store]:
-    """A second replica on the same file."""
-    other = await Store.open(f"sqlite:///{tmp_path}/bot.db")
-    yield other
-    await other.close()
 
 
 async def _add(store: Store, kind: str = "untag", **values: Any) -> bool:
@@ -228,7 +212,7 @@ async def test_the_database_itself_refuses_a_second_exclusive_run(store: Store) 
             await tx.conn.execute(run, {"id": 2})
     insert = sa.text(
         "INSERT INTO jobs (kind, registry, exclusive, payload, state, run_at, created_at) "
-        "VALUES ('collect', 'corp', 1, '{}', 'running', 0, 0)"
+        "VALUES ('collect', 'corp', true, '{}', 'running', 0, 0)"
     )
     with pytest.raises(IntegrityError):
         async with store.transaction() as tx:

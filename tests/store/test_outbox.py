@@ -1,8 +1,6 @@
 """Letters leave in order, at least once, and keep no secret longer than they need it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -16,21 +14,6 @@ pytestmark = pytest.mark.anyio
 LEASE = 0.2
 LONG = 60.0
 URL = "https://hooks.slack.com/commands/T0/1/secret"
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite:///{tmp_path}/bot.db")
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def other(tmp_path: Path, store: Store) -> AsyncIterator[Store]:
-    """A second replica on the same file."""
-    other = await Store.open(f"sqlite:///{tmp_path}/bot.db")
-    yield other
-    await other.close()
 
 
 async def _claim(store: Store, worker: str = "a", lease: float = LONG) -> Letter:

@@ -2,8 +2,6 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,21 +24,6 @@ pytestmark = pytest.mark.anyio
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite:///{tmp_path}/bot.db")
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def other(tmp_path: Path, store: Store) -> AsyncIterator[Store]:
-    """A second replica on the same file."""
-    other = await Store.open(f"sqlite:///{tmp_path}/bot.db")
-    yield other
-    await other.close()
 
 
 def _draft(**changes: Any) -> Draft:
@@ -148,19 +131,17 @@ async def test_of_many_who_decide_at_once_one_wins(store: Store, other: Store) -
 
 
 @pytest.mark.parametrize("before", list(State))
-@pytest.mark.parametrize("after", list(State))
-async def test_the_store_knows_no_move_that_the_rules_do_not(
-    store: Store, before: State, after: State
-) -> None:
+async def test_the_store_knows_no_move_that_the_rules_do_not(store: Store, before: State) -> None:
     made = await _create(store)
-    async with store.transaction() as tx:
-        await tx.requests.change(made.id, state=before)
-        if may_move(before, after):
-            assert await tx.requests.move(made.id, [before], after)
-        else:
-            with pytest.raises(ValueError, match="a request never goes from"):
-                await tx.requests.move(made.id, [before], after)
-    assert (await _get(store, made.id)).state is (after if may_move(before, after) else before)
+    for after in State:
+        async with store.transaction() as tx:
+            await tx.requests.change(made.id, state=before)
+            if may_move(before, after):
+                assert await tx.requests.move(made.id, [before], after)
+            else:
+                with pytest.raises(ValueError, match="a request never goes from"):
+                    await tx.requests.move(made.id, [before], after)
+        assert (await _get(store, made.id)).state is (after if may_move(before, after) else before)
 
 
 async def test_one_wrong_beginning_spoils_a_move(store: Store) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from bot.store.jobs import LeaseLost
 from bot.store.store import Store, StoreUnusable, Transaction
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(f"sqlite:///{tmp_path}/bot.db")
-    yield store
-    await store.close()
 
 
 async def _kinds(store: Store) -> list[str]:

@@ -1,0 +1,43 @@
+"""The contract of the store holds on both databases: every test here runs on each."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.store.store import Store
+from tests.support.postgres import Postgres, programs
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests; each finds its database empty."""
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed: `make test` installs it")
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/bot.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.emptied()
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:
+    """A store on an empty database."""
+    store = await Store.open(database)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def other(database: str, store: Store) -> AsyncIterator[Store]:
+    """A second replica on the same database."""
+    other = await Store.open(database)
+    yield other
+    await other.close()

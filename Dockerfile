@@ -21,7 +21,7 @@ RUN pip install --no-index --find-links /wheels hatchling editables \
  && pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels .
 # The lock also has the tools of development: only what the bot itself asks for is installed.
 RUN python -m venv /opt/registry-bot \
- && /opt/registry-bot/bin/pip install --no-index --find-links /wheels registry-bot
+ && /opt/registry-bot/bin/pip install --no-index --find-links /wheels "registry-bot[postgres]"
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/registry-bot --create-home registry-bot

@@ -36,7 +36,7 @@ def _toml(team: "Team", extra: str) -> str:
 mode = "{team.mode}"
 listen = "127.0.0.1:0"
 [store]
-url = "sqlite:///{team.directory}/bot.db"
+url = "{team.store_url}"
 [[registries]]
 name = "corp"
 url = "{team.registry_url}"
@@ -85,6 +85,7 @@ class Team:
         self.slack = workspace
         self.registry = registry
         self.registry_url = registry.url
+        self.store_url = f"sqlite:///{directory}/bot.db"
         self.collect: tuple[str, ...] = registry.settings().collect
         self.mode = "socket"
         self.process: subprocess.Popen[bytes] | None = None

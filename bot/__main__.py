@@ -1,15 +1,18 @@
-"""The command `registry-bot`: serve | check | demo."""
+"""The command `registry-bot`: serve | check | run | demo."""
 
 import argparse
 import asyncio
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import bot
-from bot import checking, service
-from bot.settings import SettingsError, load
+from bot import checking, service, terminal
+from bot.account import NoAccount, account
+from bot.screen import standard
+from bot.settings import Settings, SettingsError, load
 from bot.store.store import StoreUnusable
 from bot.telemetry import configure_logging
 
@@ -18,7 +21,7 @@ _LAST_PORT = 65535
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one of the program's commands and return its exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = _arguments(argv)
     environ = os.environ
     if arguments.command == "demo":
         # A bot at work has no use for the playground.
@@ -26,25 +29,66 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return demo(Wish(arguments.port, arguments.keep), environ)
     try:
-        settings = load(arguments.config, environ)
+        settings = load(arguments.config, environ, slack=arguments.command in _NEED_SLACK)
     except SettingsError as error:
         for problem in error.problems:
             print(f"registry-bot: {problem.key}: {problem.text}", file=sys.stderr)  # noqa: T201
             if problem.fix:
                 print(f"    {problem.fix}", file=sys.stderr)  # noqa: T201
         return 2
-    configure_logging(secrets=[secret.get_secret_value() for secret in settings.secrets])
-    for warning in settings.warnings:
-        print(f"registry-bot: warning: {warning}", file=sys.stderr)  # noqa: T201
     try:
-        if arguments.command == "check":
-            return asyncio.run(checking.check(settings))
-        asyncio.run(service.serve(settings))
-    except (service.CannotStart, StoreUnusable) as error:
+        return _COMMANDS[arguments.command](settings, arguments, environ)
+    except (service.CannotStart, StoreUnusable, NoAccount) as error:
         print(f"registry-bot: {error.sentence}", file=sys.stderr)  # noqa: T201
         print(f"    {error.hint}", file=sys.stderr)  # noqa: T201
         return 1
+
+
+def _hidden(settings: Settings) -> list[str]:
+    return [secret.get_secret_value() for secret in settings.secrets]
+
+
+def _prepare(settings: Settings) -> None:
+    configure_logging(secrets=_hidden(settings))
+    for warning in settings.warnings:
+        print(f"registry-bot: warning: {warning}", file=sys.stderr)  # noqa: T201
+
+
+def _serve(settings: Settings, _: argparse.Namespace, __: Mapping[str, str]) -> int:
+    _prepare(settings)
+    asyncio.run(service.serve(settings))
     return 0
+
+
+def _check(settings: Settings, _: argparse.Namespace, __: Mapping[str, str]) -> int:
+    _prepare(settings)
+    return asyncio.run(checking.check(settings))
+
+
+def _run(settings: Settings, arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    # What a log has to say would stand between the lines of the answer.
+    configure_logging("error", json=False, secrets=_hidden(settings))
+    screen = standard(yes=arguments.yes)
+    try:
+        return asyncio.run(terminal.run(settings, arguments.text, account(environ), screen))
+    except KeyboardInterrupt:
+        screen.warn("Stopped.")
+        return 1
+
+
+_COMMANDS = {"serve": _serve, "check": _check, "run": _run}
+_NEED_SLACK = {"serve", "check"}
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command == "run":
+        whole = " ".join([arguments.text, *rest])
+        parser.error(f"put the command in quotes: registry-bot run {shlex.quote(whole)}")
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,12 +101,35 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", "run the bot"),
         ("check", "try the settings, tokens, registries and garbage collectors"),
     ):
-        command = commands.add_parser(name, help=summary, description=summary)
-        command.add_argument(
-            "--config", type=Path, help="registry-bot.toml; default: $REGISTRY_BOT_CONFIG"
-        )
+        _add_config(commands.add_parser(name, help=summary, description=summary))
+    _add_run(commands.add_parser)
     _add_demo(commands.add_parser)
     return parser
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", type=Path, help="registry-bot.toml; default: $REGISTRY_BOT_CONFIG"
+    )
+
+
+_RUN = """\
+The commands are those of Slack (`registry-bot run help` lists them), and so are policy and audit:
+you act as local:YOUR-ACCOUNT, behind sudo as the account that called it. Slack is not needed; it
+hears of requests when it is back. Exit status: 0 done, 1 refused or failed, 2 wrong settings or
+usage."""
+
+
+def _add_run(add: Callable[..., argparse.ArgumentParser]) -> None:
+    summary = "the same commands in a terminal, for when Slack is down"
+    command = add("run", help=summary, description=f"{summary}.", epilog=_RUN, allow_abbrev=False)
+    _add_config(command)
+    command.add_argument(
+        "--yes", action="store_true", help="confirm what you alone have to confirm, for scripts"
+    )
+    command.add_argument(
+        "text", metavar="COMMAND", help='in quotes, such as "tags team/api" or "delete team/api:1"'
+    )
 
 
 def _add_demo(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -33,6 +33,9 @@ from bot.telemetry import Metrics
 
 log = structlog.get_logger()
 
+TERMINAL = "terminal"
+"""The kind of job that a command typed in a terminal is, while its process lives."""
+
 _START_SECONDS = 10.0
 _WITHOUT_END = 1_000_000  # attempts; a registry that may be read-only is never given up
 _DAY = 86400.0
@@ -132,12 +135,16 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
     async def give_up(job: Job, why: str) -> None:
         await running.give_up(ctx, job, why)
 
+    async def drop(job: Job) -> None:
+        log.info("nobody waits at that terminal any more", job=job.id)
+
     async def nothing(job: Job, why: str) -> None:
         log.error("given up", kind=job.kind, job=job.id, why=why)
 
     return {
         COMMAND: Handler(dispatcher.command, dispatcher.give_up, attempts=3),
         CLICK: Handler(dispatcher.click, dispatcher.give_up, attempts=3),
+        TERMINAL: Handler(drop, nothing),
         "expire": Handler(expire, nothing, attempts=_WITHOUT_END),
         "untag": Handler(untag.run, give_up),
         "purge": Handler(purge.run, give_up),

@@ -21,7 +21,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "playground": ("bot.playground",),
 }
 # The playground's program stands beside the bot's: it starts that, a registry, Slack, and a page.
-TOP = ("bot.__main__", "bot.service", "bot.checking", "bot.demo")
+TOP = (
+    *("bot.__main__", "bot.service", "bot.checking", "bot.demo"),
+    *("bot.terminal", "bot.screen", "bot.account"),
+)
 
 
 def module_name(path: Path) -> str:

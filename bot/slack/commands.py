@@ -19,6 +19,7 @@ __all__ = [
     "VERBS",
     "Command",
     "CommandError",
+    "listing_for",
     "parse",
     "parse_duration",
     "shown",
@@ -67,6 +68,41 @@ def parse(text: str) -> Command:
     ------
     CommandError : it is not a command. Nothing else is ever raised.
     """
+    read = _read(text)
+    return _build(*read) if read else Command("help")
+
+
+def listing_for(text: str) -> str:
+    """The command that lists what `text` leaves out: repositories, or the tags of one.
+
+    "" where nothing of the kind is missing. It never raises.
+    """
+    try:
+        read = _read(text)
+        if not read or read[0].takes not in _NAMES_IMAGES:
+            return ""
+        verb, arguments, flags = read
+        on = f" --on {flags[ON.name]}" if ON.name in flags else ""
+        if not arguments:
+            return f"repos{on}"
+        named = to_reference(hyphens(arguments[0]), "")
+    except CommandError:
+        return ""
+    bare = len(arguments) == 1 and named.tag is None and named.digest is None
+    whole = verb.takes is Takes.REPOSITORY
+    return f"tags {named.repository} --sort name{on}" if bare and not whole else ""
+
+
+_NAMES_IMAGES = {
+    Takes.REPOSITORY,
+    Takes.REFERENCE,
+    Takes.REFERENCES,
+    Takes.REFERENCES_OR_REQUEST,
+}
+
+
+def _read(text: str) -> tuple[Verb, list[str], Flags] | None:
+    """Verb, arguments and flags; None for an empty line."""
     if len(text) > MAX_LENGTH:
         raise CommandError(
             f"That is {len(text):,} characters; a command has at most {MAX_LENGTH:,}.",
@@ -77,10 +113,10 @@ def parse(text: str) -> Command:
     if words and words[0].text.lower() == "/registry":
         words = words[1:]
     if not words:
-        return Command("help")
+        return None
     verb = _verb(words[0].text)
     arguments, flags = FlagReader(verb, line, words[1:]).read()
-    return _build(verb, arguments, flags)
+    return verb, arguments, flags
 
 
 def usage(name: str) -> str:

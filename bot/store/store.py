@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.store.audit import AuditTrail
@@ -28,7 +28,7 @@ _PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "forei
 
 
 class StoreUnusable(Exception):
-    """The database cannot be opened. `hint` says what to do."""
+    """The database cannot be opened, or is locked for too long. `hint` says what to do."""
 
     def __init__(self, sentence: str, hint: str) -> None:
         super().__init__(sentence)
@@ -172,7 +172,14 @@ class Store:
         async with contextlib.AsyncExitStack() as stack:
             if self._writer:
                 await stack.enter_async_context(self._writer)
-            yield _transaction(await stack.enter_async_context(self._engine.begin()))
+            try:
+                conn = await stack.enter_async_context(self._engine.begin())
+            except OperationalError as error:
+                raise StoreUnusable(
+                    f"the store does not answer: {_reason(error)}",
+                    "another program may hold it, such as a backup; try again when it has ended",
+                ) from error
+            yield _transaction(conn)
 
 
 def _transaction(conn: AsyncConnection) -> Transaction:

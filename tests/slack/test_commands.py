@@ -14,6 +14,7 @@ from bot.slack.commands import (
     VERBS,
     Command,
     CommandError,
+    listing_for,
     parse,
     parse_duration,
     usage,
@@ -596,3 +597,29 @@ def test_no_error_repeats_more_than_80_characters(text: str) -> None:
     for part in (error.sentence, error.hint):
         assert longest_run(part, letters) <= 80
         assert longest_run(part, digits) <= 80
+
+
+@pytest.mark.parametrize(
+    ("text", "listing"),
+    [
+        ("delete", "repos"),
+        ("/registry DELETE", "repos"),
+        ("tags --on edge", "repos --on edge"),
+        ("purge --reason “it leaked”", "repos"),
+        ("delete team/api", "tags team/api --sort name"),
+        ("inspect team/api --on edge", "tags team/api --sort name --on edge"),
+        ("delete team/api:1", ""),
+        ("delete team/api team/web", ""),
+        ("tags team/api", ""),
+        ("show", ""),
+        ("gc", ""),
+        ("", ""),
+        ("frobnicate", ""),
+        ("delete --nope", ""),
+        ("delete A/B", ""),
+    ],
+)
+def test_what_is_missing_can_be_listed(text: str, listing: str) -> None:
+    assert listing_for(text) == listing
+    if listing:
+        assert parse(listing).verb in {"repos", "tags"}

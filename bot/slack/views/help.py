@@ -44,7 +44,8 @@ def help_(policy: Policy, actor: Actor, channel: str, topic: str = "") -> Messag
     served = policy.channel(channel)
     names = served.registries if served else ()
     several = f" Say which with {code('--on NAME')}." if len(names) > 1 else ""
-    here = f"This channel serves {_named(names) or 'no registry'}."
+    place = "This channel" if channel else "This host"  # outside of Slack there is no channel
+    here = f"{place} serves {_named(names) or 'no registry'}."
     blocks.append(
         context(
             f"{here}{several} {code('/registry help delete')} tells more about one verb. "

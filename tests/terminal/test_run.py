@@ -1,0 +1,235 @@
+"""Commands in a terminal, on a real registry and without any Slack."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bot.operations import approvals
+from bot.operations.context import Asked
+from bot.rules.approval import State
+from bot.rules.policy import Actor
+from bot.service import context
+from bot.settings import load
+from bot.store import store as store_module
+from bot.store.store import Store, StoreUnusable
+from tests.support.host import RULES, Host, Told
+from tests.support.real_registry import RealRegistry, push_image
+
+pytestmark = pytest.mark.anyio
+
+
+async def _tags(registry: RealRegistry, repository: str) -> list[str]:
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"{registry.url}/v2/{repository}/tags/list")
+        return sorted(answer.json().get("tags") or [])
+
+
+async def _approve(host: Host, number: int, user: str) -> None:
+    """Somebody approves in Slack, while no worker runs."""
+    store = await Store.open(f"sqlite:///{host.directory}/bot.db")
+    try:
+        ctx = context(load(host.config, {}, slack=False), store)
+        async with store.transaction() as tx:
+            asked = Asked(Actor(user, "T0TEAM"), "C0OPS")
+            await approvals.approve(ctx, tx, await tx.requests.get(number), asked)
+        for registry in ctx.registries.values():
+            await registry.client.aclose()
+    finally:
+        await store.close()
+
+
+async def test_a_read_prints_what_slack_would_show(host: Host, registry: RealRegistry) -> None:
+    await push_image(registry.url, "team/api", "1.4.0")
+    told = await host.run("tags team/api")
+    assert told.code == 0
+    assert told.err == ""
+    assert "team/api on corp: 1 tag, newest first" in told.out
+    assert "Tag    Digest" in told.out
+    assert "1.4.0  " in told.out
+    assert "Share" not in told.out
+
+
+async def test_what_is_typed_for_slack_is_understood(host: Host) -> None:
+    told = await host.run("/registry WHOAMI")
+    assert told.code == 0
+    assert "You are local:ann" in told.out
+    assert "This host serves corp." in (await host.run("help")).out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("frobnicate", "There is no verb frobnicate."),
+        ("tags nowhere", "nowhere"),
+        ("show R7", "There is no request R7"),
+        ("tags team/api --lmit 3", "--limit"),
+    ],
+)
+async def test_a_refusal_says_why_on_standard_error(host: Host, text: str, said: str) -> None:
+    told = await host.run(text)
+    assert told.code == 1
+    assert said in told.err
+    assert told.out == ""
+
+
+async def test_a_deletion_is_confirmed_and_carried_out_here(
+    host: Host, registry: RealRegistry
+) -> None:
+    await push_image(registry.url, "scratch/x", "1")
+    await push_image(registry.url, "scratch/x", "2")
+    told = await host.run('delete scratch/x:1 --reason "old & <odd>"', answer=True)
+    assert told.code == 0, told.err
+    assert "goes: scratch/x:1" in told.out, "the plan was not shown"
+    assert "old & <odd>" in told.out
+    assert "R1 · ✔ done" in told.out
+    assert "0 B freed: undo until" in told.out
+    assert await _tags(registry, "scratch/x") == ["2"]
+    request = await host.request(1)
+    assert (request.requester, request.team, request.channel) == ("local:ann", "local", "C0OPS")
+    events = host.audit()
+    for event in ("request.created", "request.approved"):
+        assert (event, "local:ann", "local") in events
+    assert events[-1][0] == "request.finished"
+
+    back = await host.run("undo R1", answer=True)
+    assert back.code == 0, back.err
+    assert "restored" in back.out
+    assert await _tags(registry, "scratch/x") == ["1", "2"]
+
+
+async def test_a_no_cancels_it(host: Host, registry: RealRegistry) -> None:
+    await push_image(registry.url, "scratch/x", "1")
+    for answer, said in ((False, ""), (None, "--yes confirms beforehand")):
+        told = await host.run("delete scratch/x:1", answer=answer)
+        assert told.code == 1
+        assert said in told.err
+        assert "You cancelled R" in told.out
+    assert (await host.request(2)).state is State.CANCELLED
+    assert await _tags(registry, "scratch/x") == ["1"]
+
+
+async def test_what_others_approve_waits_for_them(host: Host, registry: RealRegistry) -> None:
+    await push_image(registry.url, "team/api", "1")
+    told = await host.run("delete team/api:1", answer=True)
+    assert told.code == 0
+    assert "Needs 1 approval of @U0BOB, @U0CAT" in told.out
+    assert 'R1 waits for its approval, in Slack or by registry-bot run "approve R1".' in told.out
+    own = await host.run("approve R1")
+    assert own.code == 1
+    assert "You asked for this yourself" in own.err
+    assert await _tags(registry, "team/api") == ["1"]
+    assert (await host.request(1)).state is State.PENDING
+    assert host.audit()[-1] == ("refused", "local:ann", "local")
+
+
+async def test_an_approved_request_that_nobody_works_on_is_taken_up(
+    host: Host, registry: RealRegistry
+) -> None:
+    await push_image(registry.url, "team/api", "1")
+    await host.run("delete team/api:1")
+    await _approve(host, 1, "U0BOB")
+    assert await _tags(registry, "team/api") == ["1"]
+    told = await host.run("approve R1", account="root")
+    assert "already decided" in told.err
+    assert told.code == 0
+    assert "R1 · ✔ done" in told.out
+    assert await _tags(registry, "team/api") == []
+
+
+async def test_a_request_that_fails_ends_with_one(host: Host, registry: RealRegistry) -> None:
+    await push_image(registry.url, "team/api", "1", layers=[b"old"])
+    await host.run("delete team/api:1")
+    await push_image(registry.url, "team/api", "1", layers=[b"new"])
+    await _approve(host, 1, "U0BOB")
+    told = await host.run("approve R1")
+    assert told.code == 1
+    assert "outdated" in told.err
+    assert "Nothing was deleted" in told.err
+    assert await _tags(registry, "team/api") == ["1"]
+
+
+async def test_missing_parts_are_listed(host: Host, registry: RealRegistry) -> None:
+    """As the seed's registry-image-delete.sh did."""
+    await push_image(registry.url, "team/api", "1.4.0")
+    for text in ("delete", "purge", "inspect", "tags"):
+        told = await host.run(text)
+        assert told.code == 1
+        assert f"{text} needs" in told.err
+        assert "Repository  Tags" in told.out
+        assert "team/api" in told.out
+    told = await host.run("delete team/api")
+    assert told.code == 1
+    assert "whole repository" in told.err
+    assert "Tag    Digest" in told.out
+    assert "1.4.0" in told.out
+    nowhere = await host.run("delete nowhere")
+    assert nowhere.out == ""
+    assert nowhere.err.count("nowhere") == 1, "said twice"
+
+
+async def test_every_registry_is_served(host: Host, registry: RealRegistry, tmp_path: Path) -> None:
+    with RealRegistry(tmp_path / "edge") as edge:
+        await push_image(edge.url, "scratch/x", "1")
+        host.registries = (("corp", registry.url), ("edge", edge.url), ("lone", edge.url))
+        host.write(
+            '[[channels]]\nid = "C0CORP"\nregistries = ["corp"]\n'
+            '[[channels]]\nid = "C0EDGE"\nregistries = ["corp", "edge"]\n' + RULES
+        )
+        unsaid = await host.run("repos")
+        assert unsaid.code == 1
+        assert "--on corp or --on edge or --on lone" in unsaid.err
+        wrong = await host.run("repos --on egde")
+        assert "Did you mean edge?" in wrong.err
+        assert "scratch/x" in (await host.run("repos --on edge")).out
+        assert "scratch/x" in (await host.run("delete --on edge")).out
+        await host.run("delete scratch/x:1 --on edge")
+        assert (await host.request(1)).channel == "C0EDGE"
+        done = await host.run("delete scratch/x:1 --on lone", answer=True)
+        assert done.code == 0, done.err
+        assert (await host.request(2)).channel == "", "no channel serves it"
+
+
+async def test_a_registry_that_is_down(host: Host, registry: RealRegistry) -> None:
+    registry.stop()
+    told = await host.run("repos")
+    assert told.code == 1
+    assert "refuses connections" in told.err
+    assert "Traceback" not in told.err
+
+
+async def test_a_locked_store(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    await host.run("whoami")
+    monkeypatch.setattr(store_module, "_PRAGMAS", ("busy_timeout=50", "foreign_keys=ON"))
+    other = await Store.open(f"sqlite:///{host.directory}/bot.db")
+    async with other.transaction():
+        with pytest.raises(StoreUnusable, match="locked"):
+            await host.run("whoami")
+    await other.close()
+
+
+async def test_what_stands_before_it_is_named_and_a_stop_hands_it_over(
+    host: Host, registry: RealRegistry
+) -> None:
+    await push_image(registry.url, "scratch/x", "1")
+    await host.run("delete scratch/x:1")  # cancelled; makes the store
+    store = await Store.open(f"sqlite:///{host.directory}/bot.db")
+    async with store.transaction() as tx:
+        await tx.jobs.add("collect", registry="corp", exclusive=True, request_id=1)
+    held = await store.claim_job("serve", 60.0, request=1)
+    assert held is not None
+    told = Told()
+    running = asyncio.create_task(host.run("delete scratch/x:1", answer=True, told=told))
+    await told.until("R2 is approved and waits for R1, which is at work on corp.")
+    told.stop.set()
+    await running
+    assert told.code == 1
+    assert 'registry-bot run "approve R2"' in told.err
+    assert await _tags(registry, "scratch/x") == ["1"]
+    async with store.transaction(held) as tx:
+        await tx.jobs.finish(held)
+    await store.close()
+    again = await host.run("approve R2")
+    assert again.code == 0, again.err
+    assert await _tags(registry, "scratch/x") == []

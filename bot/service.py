@@ -21,7 +21,7 @@ from bot.operations.untag import Untag
 from bot.operations.worker import Handler, Worker
 from bot.registry.client import RegistryClient
 from bot.settings import RegistrySettings, Settings
-from bot.slack.app import CLICK, COMMAND, build_app
+from bot.slack.app import CLICK, COMMAND, SUBMISSION, build_app
 from bot.slack.dispatch import Dispatcher
 from bot.slack.notifier import Notifier
 from bot.slack.people import People
@@ -145,6 +145,7 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
         COMMAND: Handler(dispatcher.command, dispatcher.give_up, attempts=3),
         CLICK: Handler(dispatcher.click, dispatcher.give_up, attempts=3),
         TERMINAL: Handler(drop, nothing),
+        SUBMISSION: Handler(dispatcher.click, dispatcher.give_up, attempts=3),
         "expire": Handler(expire, nothing, attempts=_WITHOUT_END),
         "untag": Handler(untag.run, give_up),
         "purge": Handler(purge.run, give_up),

@@ -72,11 +72,27 @@ async def approve(ctx: Context, tx: Transaction, request: Request, asked: Asked)
 
 
 async def deny(ctx: Context, tx: Transaction, request: Request, asked: Asked) -> Said:
-    """One person says no, and that ends the request."""
+    """One person says no, and that ends the request; refuses as `may_deny` does."""
+    if not await may_deny(ctx, tx, request, asked):
+        return Said(await tx.requests.get(request.id), f"{request.name} is outdated already.")
+    decision = Decision(asked.actor.user, asked.actor.team, False, asked.reason, 0.0)
+    if not await tx.requests.decide(request.id, decision):
+        raise _no(f"You have decided on {request.name} already.", "One person counts once.")
+    await _end(tx, request, State.DENIED, asked, "request.denied", {"by": asked.actor.user})
+    return Said(await tx.requests.get(request.id), f"You denied {request.name}.")
+
+
+async def may_deny(ctx: Context, tx: Transaction, request: Request, asked: Asked) -> bool:
+    """Whether there is something left to deny; False where it has just become outdated.
+
+    Raises
+    ------
+    Refusal : it is decided already, expired, or this person may not.
+    """
     await _still_pending(tx, request)
     rule = await _same_rule(ctx, tx, request)
     if rule is None:
-        return Said(await tx.requests.get(request.id), f"{request.name} is outdated already.")
+        return False
     if request.approval == "confirm" and asked.actor.user != request.requester:
         raise _no(f"Only <@{request.requester}> decides on {request.name}.", "")
     if asked.actor.user == request.requester:
@@ -87,11 +103,9 @@ async def deny(ctx: Context, tx: Transaction, request: Request, asked: Asked) ->
     why_not = _why_not(ctx, rule, request, asked.actor, Actor(request.requester, request.team))
     if why_not:
         raise _no(why_not, f"It needs {_who(request)}.")
-    decision = Decision(asked.actor.user, asked.actor.team, False, asked.reason, 0.0)
-    if not await tx.requests.decide(request.id, decision):
+    if any(d.user == asked.actor.user for d in request.decisions):
         raise _no(f"You have decided on {request.name} already.", "One person counts once.")
-    await _end(tx, request, State.DENIED, asked, "request.denied", {"by": asked.actor.user})
-    return Said(await tx.requests.get(request.id), f"You denied {request.name}.")
+    return True
 
 
 async def cancel(_: Context, tx: Transaction, request: Request, asked: Asked) -> Said:

@@ -1,16 +1,15 @@
 """Bolt's listeners: each stores one row and acknowledges. Everything else happens later.
 
 Slack waits three seconds and then shows an error; Bolt sends nothing after that. So a row is
-written first, then the acknowledgement is sent, and where the store does not answer within two
-seconds the person is told that the command was not recorded.
+written first, then the acknowledgement is sent, and where the store does not answer in time the
+person is told that it was not recorded. The one thing that comes before the row is opening a
+modal: its trigger lives no longer than the acknowledgement may take.
 """
 
 import asyncio
-import hashlib
-import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -18,20 +17,32 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack import payloads, submissions
+from bot.slack.opening import FORM, Opener, title_for
+from bot.slack.payloads import Body, Row
+from bot.slack.views import modals
 from bot.store.store import Store
 
 log = structlog.get_logger()
 
 COMMAND = "command"
 CLICK = "click"
+SUBMISSION = "submission"
+HOME = "home"
 
 _STORE_SECONDS = 2.0
+_ALL_SECONDS = 2.7  # from the payload to the acknowledgement, whatever opening a modal took
 _NOT_RECORDED = (
     "I could not record that in time, so do not count on it. Look at `/registry requests`, then "
     "try again."
 )
 
 Ack = Callable[..., Awaitable[Any]]
+Suggest = Callable[[Body], Awaitable[Sequence[Mapping[str, Any]]]]
+
+
+async def _nothing(_: Body) -> Sequence[Mapping[str, Any]]:
+    return ()
 
 
 def build_app(
@@ -41,6 +52,7 @@ def build_app(
     *,
     signing_secret: str | None = None,
     on_ack: Callable[[str, float], None] = lambda *_: None,
+    suggest: Suggest = _nothing,
 ) -> AsyncApp:
     """The app with all its listeners, for Socket Mode and HTTP alike.
 
@@ -49,6 +61,7 @@ def build_app(
     identity : the answer of `auth.test`, so that no listener has to ask Slack who we are.
     signing_secret : checks requests in HTTP mode; Socket Mode has none to check.
     on_ack : told the kind of payload and the seconds until its acknowledgement.
+    suggest : the choices of an external menu; answers within the three seconds, raises nothing.
     """
 
     async def authorize(**_: Any) -> AuthorizeResult:
@@ -67,14 +80,15 @@ def build_app(
         request_verification_enabled=signing_secret is not None,
         process_before_response=False,
     )
-    intake = _Intake(store, on_ack)
+    intake = _Intake(store, Opener(client), on_ack, suggest)
     everything = re.compile(r"[\s\S]*")
     app.command(everything)(intake.command)
     app.action(everything)(intake.action)
-    app.view(everything)(intake.acknowledge)
+    app.view(everything)(intake.submission)
     app.view_closed(everything)(intake.acknowledge)
     app.options(everything)(intake.options)
     app.shortcut(everything)(intake.acknowledge)
+    app.event("app_home_opened")(intake.home)
     app.event(everything)(intake.acknowledge)
     app.error(_failed)
     return app
@@ -87,71 +101,86 @@ async def _failed(error: Exception, body: Mapping[str, Any]) -> None:
 class _Intake:
     """Writes down what came in."""
 
-    def __init__(self, store: Store, on_ack: Callable[[str, float], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        opener: Opener,
+        on_ack: Callable[[str, float], None],
+        suggest: Suggest,
+    ) -> None:
         self._store = store
+        self._opener = opener
         self._on_ack = on_ack
+        self._suggest = suggest
 
-    async def command(self, ack: Ack, body: Mapping[str, Any]) -> None:
+    async def command(self, ack: Ack, body: Body) -> None:
         start = time.monotonic()
-        payload = {
-            "user": body.get("user_id", ""),
-            "team": body.get("team_id", ""),
-            "channel": body.get("channel_id", ""),
-            "text": body.get("text", ""),
-            "response_url": body.get("response_url"),
-        }
-        recorded = await self._record(COMMAND, _key(body, payload), payload)
+        row = payloads.command(body)
+        opened = await self._open(body, row)
+        if opened:
+            row["action"] = FORM
+        recorded = await self._record(COMMAND, payloads.key(body, row), row, start)
         await ack() if recorded else await ack(text=_NOT_RECORDED, response_type="ephemeral")
         self._on_ack(COMMAND, time.monotonic() - start)
+        if opened and not recorded:
+            await self._opener.replace(opened, modals.note("Registry", _NOT_RECORDED))
 
-    async def action(self, ack: Ack, body: Mapping[str, Any], respond: Ack) -> None:
+    async def action(self, ack: Ack, body: Body, respond: Ack) -> None:
         start = time.monotonic()
-        payload = _click(body)
-        recorded = await self._record(CLICK, _key(body, payload), payload)
+        row = payloads.click(body)
+        kind = HOME if row["action"] == "home_refresh" else CLICK
+        await self._open(body, row)
+        recorded = await self._record(kind, payloads.key(body, row), row, start)
         await ack()
-        self._on_ack(CLICK, time.monotonic() - start)
-        if not recorded:
+        self._on_ack(kind, time.monotonic() - start)
+        if recorded:
+            return
+        if row.get("view"):
+            await self._opener.replace(row["view"], modals.note("Registry", _NOT_RECORDED))
+        elif row["response_url"]:
             await respond(text=_NOT_RECORDED, response_type="ephemeral", replace_original=False)
+
+    async def submission(self, ack: Ack, body: Body) -> None:
+        start = time.monotonic()
+        row, answer = submissions.received(payloads.submission(body))
+        if answer.get("response_action") != "errors" and not await self._record(
+            SUBMISSION, payloads.key(body, row), row, start
+        ):
+            answer = submissions.update(modals.note("Registry", _NOT_RECORDED))
+        await ack(**answer)
+        self._on_ack(SUBMISSION, time.monotonic() - start)
+
+    async def home(self, ack: Ack, body: Body, event: Body) -> None:
+        start = time.monotonic()
+        if event.get("tab") == "home":
+            row = payloads.home(body)
+            await self._record(HOME, payloads.key(body, row), row, start)
+        await ack()
+        self._on_ack(HOME, time.monotonic() - start)
 
     async def acknowledge(self, ack: Ack) -> None:
         await ack()
 
-    async def options(self, ack: Ack) -> None:
-        await ack(options=[])
+    async def options(self, ack: Ack, body: Body) -> None:
+        await ack(options=list(await self._suggest(body)))
 
-    async def _record(self, kind: str, key: str, payload: Mapping[str, Any]) -> bool:
+    async def _open(self, body: Body, row: Row) -> Mapping[str, str]:
+        """Open the modal that answers this, if one does; the row says where it is."""
+        title, trigger = title_for(row), body.get("trigger_id")
+        opened = await self._opener.open(str(trigger), title) if title and trigger else {}
+        if opened:
+            row["view"] = opened
+        return opened
+
+    async def _record(self, kind: str, key: str, row: Row, start: float) -> bool:
+        left = start + _ALL_SECONDS - time.monotonic()
         try:
-            async with asyncio.timeout(_STORE_SECONDS):
+            async with asyncio.timeout(min(_STORE_SECONDS, left)):
                 async with self._store.transaction() as tx:
                     # False means that Slack (or a finger) sent the same thing twice: that one is
                     # recorded already, which is all the acknowledgement says.
-                    await tx.jobs.add(kind, payload, dedupe=key)
+                    await tx.jobs.add(kind, row, dedupe=key)
         except Exception:
             log.exception("not recorded", kind=kind)
             return False
         return True
-
-
-def _click(body: Mapping[str, Any]) -> dict[str, Any]:
-    action = (body.get("actions") or [{}])[0]
-    user, team = body.get("user") or {}, body.get("team") or {}
-    container = body.get("container") or {}
-    return {
-        "user": user.get("id", ""),
-        "team": user.get("team_id") or team.get("id", ""),
-        "channel": (body.get("channel") or {}).get("id") or container.get("channel_id", ""),
-        "action": action.get("action_id", ""),
-        "value": action.get("value", ""),
-        "message_ts": container.get("message_ts", ""),
-        "ephemeral": bool(container.get("is_ephemeral")),
-        "response_url": body.get("response_url"),
-    }
-
-
-def _key(body: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
-    """What makes this payload one and the same when it is delivered again."""
-    trigger = body.get("trigger_id")
-    if trigger:
-        return f"slack:{trigger}"
-    text = json.dumps(payload, sort_keys=True, default=str)
-    return f"slack:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -19,6 +19,7 @@ __all__ = [
     "VERBS",
     "Command",
     "CommandError",
+    "is_bare",
     "listing_for",
     "parse",
     "parse_duration",
@@ -117,6 +118,11 @@ def _read(text: str) -> tuple[Verb, list[str], Flags] | None:
     verb = _verb(words[0].text)
     arguments, flags = FlagReader(verb, line, words[1:]).read()
     return verb, arguments, flags
+
+
+def is_bare(text: str) -> bool:
+    """Whether nothing was typed behind `/registry`."""
+    return len(text) <= MAX_LENGTH and clean(text).lower() in {"", "/registry"}
 
 
 def usage(name: str) -> str:

@@ -19,11 +19,13 @@ from bot.registry.errors import RegistryError
 from bot.rules.approval import Request
 from bot.rules.policy import Actor
 from bot.slack.commands import CommandError, parse
+from bot.slack.handlers.base import Said as Answer
 from bot.slack.people import Where
 from bot.slack.runner import VerbRunner, Work
 from bot.slack.verbs import Kind, available
-from bot.slack.views import notices
+from bot.slack.views import modals, notices
 from bot.slack.views.blocks import Message
+from bot.slack.views.modals import Modal
 from bot.store.jobs import Job, LeaseLost
 from bot.store.store import Transaction
 
@@ -40,6 +42,11 @@ class Incoming:
     response_url: str | None
     body: Mapping[str, Any]
 
+    @property
+    def modal(self) -> Mapping[str, str] | None:
+        """Where the modal is that shows the answer, if one does."""
+        return self.body.get("view") or None
+
     @classmethod
     def of(cls, job: Job) -> "Incoming":
         """Read a job's payload."""
@@ -49,7 +56,7 @@ class Incoming:
 
 
 Said = Message | Request | None
-"""A message for the person; a request, whose own message speaks for it; or nothing."""
+"""What is told outside of modals."""
 
 Say = Callable[[Transaction, Incoming, Said], Awaitable[None]]
 
@@ -107,7 +114,7 @@ class Dispatcher:
         async with self._answering(job, incoming, lambda: what, action):
             changes = action not in {"details", "share"}
             actor = await self._people.actor(incoming.where, changes=changes)
-            asked = Asked(actor, incoming.where.channel)
+            asked = Asked(actor, incoming.where.channel, str(incoming.body.get("reason", "")))
             work = await self._verbs.prepare_click(action, incoming.body, asked, f"ask-{job.id}")
             await self._carry_out(job, incoming, what, work)
 
@@ -117,12 +124,39 @@ class Dispatcher:
             try:
                 answer = await work(tx)
             except Refusal as refusal:
-                answer = await self._refuse(tx, incoming, what, refusal)
+                await self._refuse(tx, incoming, what, refusal)
                 self._count(what, "refused")
             else:
                 self._count(what, "ok")
-            await self._say(tx, incoming, answer)
+                await self._answer(tx, incoming, answer)
             await tx.jobs.finish(job)
+
+    async def _answer(
+        self, tx: Transaction, incoming: Incoming, said: Answer, *, twice: bool = False
+    ) -> None:
+        """Answer in the modal that waits for it; elsewhere where there is none (or `twice`)."""
+        instead = said.instead if isinstance(said, Modal) else said
+        if incoming.modal is None or twice:
+            await self._say(tx, incoming, instead)
+        if incoming.modal is None:
+            return
+        shown = modals.asked_for(said) if isinstance(said, Request) else said
+        if isinstance(shown, Modal):
+            view = shown.view
+        elif shown is not None:
+            view = modals.of_message(shown, incoming.where.channel)
+        else:
+            view = modals.note("Registry", "Done.")
+        await tx.outbox.answer(
+            {
+                "user": incoming.where.user,
+                "channel": incoming.where.channel,
+                "message": None if twice or isinstance(said, Request) else instead,
+                "modal": {"where": dict(incoming.modal), "view": view},
+            },
+            incoming.response_url,
+            key=f"view:{sorted(incoming.modal.items())}",
+        )
 
     @contextlib.asynccontextmanager
     async def _answering(
@@ -157,12 +191,12 @@ class Dispatcher:
     async def _tell(self, job: Job, incoming: Incoming, what: str, refusal: Refusal) -> None:
         self._count(what, "refused")
         async with self._ctx.store.transaction(job) as tx:
-            await self._say(tx, incoming, await self._refuse(tx, incoming, what, refusal))
+            await self._refuse(tx, incoming, what, refusal)
             await tx.jobs.finish(job, "refused")
 
     async def _refuse(
         self, tx: Transaction, incoming: Incoming, what: str, refusal: Refusal
-    ) -> Message:
+    ) -> None:
         if what not in READS and what != "unknown":
             await tx.audit.append(
                 "refused",
@@ -176,15 +210,17 @@ class Dispatcher:
                     "input": str(incoming.body.get("text", ""))[:500],
                 },
             )
-        return notices.refusal(
+        said = notices.refusal(
             refusal.sentence, refusal.hint, refusal.suggestions, people=refusal.names_people
         )
+        # Whoever presses Deny expects a form, and may close what comes before it has been read.
+        await self._answer(tx, incoming, said, twice=what == "click deny")
 
     async def give_up(self, job: Job, why: str) -> None:
         """A command that was tried too often: the person is told that it was not done."""
         incoming = Incoming.of(job)
         async with self._ctx.store.transaction(job) as tx:
-            await self._say(
+            await self._answer(
                 tx,
                 incoming,
                 notices.refusal(

@@ -201,7 +201,12 @@ class Notifier:
         payload = letter.payload
         if not is_in_slack(payload["user"]):
             return ""
-        shown: Message = payload["message"]
+        modal = payload.get("modal")
+        if modal and await self._fill(modal):
+            return ""
+        shown: Message | None = payload["message"]
+        if shown is None:
+            return ""
         url = letter.response_url
         if url and letter.age < RESPONSE_URL_LIFE and url.startswith(self._hooks):
             body = {"response_type": "ephemeral", "replace_original": False, **shown}
@@ -224,6 +229,19 @@ class Notifier:
             self._client.chat_postMessage, shown, channel=payload["user"], **_SILENT
         )
         return str(answer["ts"])
+
+    async def _fill(self, modal: Mapping[str, Any]) -> bool:
+        """Show an answer in the modal that waits for it; False where it cannot be shown there."""
+        try:
+            await self._client.views_update(**modal["where"], view=modal["view"])
+        except SlackApiError as error:
+            code = str(error.response.get("error", "")) if error.response else ""
+            if code in _TRANSIENT or getattr(error.response, "status_code", 200) != 200:
+                raise
+            if code != "not_found":  # They closed it, or it was never open.
+                log.warning("Slack refused a view", error=str(error.response.data)[:500])
+            return False
+        return True
 
     async def _hook(self, url: str, body: Mapping[str, Any]) -> bool:
         """Whether Slack took it; False where another way must be found."""

@@ -43,7 +43,14 @@ class Outbox:
     async def answer(
         self, payload: Mapping[str, Any], response_url: str | None, key: str = ""
     ) -> None:
-        """Tell one person something only they see."""
+        """Tell one person something only they see.
+
+        Parameters
+        ----------
+        payload : `user`, `channel`, `message`; `modal` (`where` it is and the `view` to show)
+            where it is shown there, and the message only if that fails. None says nothing then.
+        key : answers with the same key arrive in order.
+        """
         await self._add(ANSWER, key, None, payload, response_url)
 
     async def refresh(self, request_id: int, delay: float = 0.0) -> None:

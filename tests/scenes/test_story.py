@@ -126,8 +126,8 @@ async def test_who_may_not(team: Team) -> None:
         await team.told(EVE, "not among the approvers")
         await team.clicks(GUEST, request, "Approve")
         await team.told(GUEST, "Guests")
-        await team.clicks(BOB, request, "Deny")
-        await team.shows(request, "denied")
+        await team.denies(BOB, request, "still in use")
+        await team.shows(request, "denied", "still in use")
         await team.says(BOB, "approve r1")
         await team.told(BOB, "already denied")
         assert await team.tags("team/api") == ["1"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from bot.operations.context import Timing
 from bot.playground import Workspace
 from bot.service import Service
 from bot.settings import load
-from bot.slack.limits import problems
+from bot.slack.limits import problems, problems_of_view
 from tests.support.controlled_registry import ControlledRegistry
 
 ANN, BOB, CAT, EVE, GUEST = "U0ANN", "U0BOB", "U0CAT", "U0EVE", "U0GUEST"
@@ -227,6 +228,36 @@ class Team:
         assert delivery.acked, delivery.error
         return delivery
 
+    async def modal(self, user: str, *words: str, timeout: float = 20) -> Any:
+        """Wait until the modal that somebody has open shows all these words."""
+
+        def found() -> Any:
+            views = self.slack.views(user)
+            shown = views[-1] if views else None
+            return shown if shown and all(w in shown.all_text for w in words) else None
+
+        try:
+            return await self.slack.wait_for(found, timeout=timeout)
+        except TimeoutError:
+            seen = [view.all_text for view in self.slack.views(user)]
+            heard = [m.all_text for m in self.slack.ephemerals(user)]
+            raise AssertionError(f"{words} not in a modal: {seen}; heard {heard}") from None
+
+    async def submits(self, user: str, view: Any, values: Any = None) -> Any:
+        """Fill a modal in and send it."""
+        delivery = await self.slack.submit(user, view, values)
+        assert delivery.acked, delivery.error
+        assert not delivery.error, delivery.error
+        assert delivery.ack_seconds < 3
+        return delivery
+
+    async def denies(self, user: str, message: Any, reason: str) -> Any:
+        """Press Deny, give the reason, and return the modal with the answer."""
+        await self.clicks(user, message, "Deny")
+        form = await self.modal(user, "Why not?")
+        await self.submits(user, form, {"Why not?": reason})
+        return await self.modal(user, "denied")
+
     def now(self, message: Any) -> Any:
         """The message as it is by now."""
         return next(m for m in self.slack.messages(OPS) if m.ts == message.ts)
@@ -283,3 +314,7 @@ class Team:
         seen += [m for user in (ANN, BOB, CAT, EVE, GUEST) for m in self.slack.ephemerals(user)]
         for message in seen:
             assert problems({"text": message.text, "blocks": message.blocks}) == []
+        for method in ("views.open", "views.update", "views.publish"):
+            for call in self.slack.calls(method):
+                view = call.arguments["view"]
+                assert problems_of_view(json.loads(view) if isinstance(view, str) else view) == []

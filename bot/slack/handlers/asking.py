@@ -8,7 +8,7 @@ from bot.operations.errors import Refusal
 from bot.registry.reference import parse_reference
 from bot.rules.approval import Draft, Request, State, Window
 from bot.rules.policy import Action
-from bot.slack.handlers.base import Click, Clicked, Handlers, Typed, Verb, Work, submitting
+from bot.slack.handlers.base import Click, Clicked, Handlers, Said, Typed, Verb, Work, submitting
 from bot.slack.views import collection as gc_view
 from bot.slack.views.blocks import Message
 from bot.store.store import Transaction
@@ -82,7 +82,7 @@ class Asking(Handlers):
         return self._button(undo.request_purge_of, clicked)
 
     def _button(self, ask: _Ask, clicked: Clicked) -> Work:
-        async def work(tx: Transaction) -> Message | Request | None:
+        async def work(tx: Transaction) -> Said:
             request = await self._clicked(tx, clicked)
             return await self._about(ask, request.id, clicked.asked)(tx)
 

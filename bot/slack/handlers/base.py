@@ -12,9 +12,13 @@ from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action
 from bot.slack.commands import Command
 from bot.slack.views.blocks import Message
+from bot.slack.views.modals import Modal
 from bot.store.store import Transaction
 
-Work = Callable[[Transaction], Awaitable[Message | Request | None]]
+Said = Message | Request | Modal | None
+"""A message for the person; a request, whose own message speaks for it; a modal; or nothing."""
+
+Work = Callable[[Transaction], Awaitable[Said]]
 """What is stored, and the answer to the person: run inside one transaction.
 
 A request that was made speaks by its own message, and is the answer.
@@ -54,10 +58,10 @@ Verb = Callable[[Typed], Awaitable[Work]]
 Click = Callable[[Clicked], Awaitable[Work]]
 
 
-def done(answer: Message) -> Work:
+def done(answer: Said) -> Work:
     """Nothing to store but the answer."""
 
-    async def work(_: Transaction) -> Message:
+    async def work(_: Transaction) -> Said:
         return answer
 
     return work

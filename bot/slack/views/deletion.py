@@ -7,12 +7,14 @@ from bot.rules.plan import DeletionPlan, PlannedDigest
 from bot.rules.policy import Action
 from bot.slack.limits import code
 from bot.slack.views.blocks import (
+    ROOM,
     Block,
     context,
     fitting,
     listed,
     many,
     mark_commands,
+    paragraphs,
     section,
     size,
     stop,
@@ -20,19 +22,21 @@ from bot.slack.views.blocks import (
 )
 
 
-def blast_radius(shown: Request, limit: int, more: str) -> list[Block]:
+def blast_radius(shown: Request, limit: int, more: str, room: int = ROOM) -> list[Block]:
     """The blast radius, digest by digest, with the outcome of each item.
 
     Parameters
     ----------
     limit : at most so many digests are described.
     more : the command that shows more of them; "" if there is none.
+    room : so many characters of them; more than a message takes is for views.
     """
     plan = DeletionPlan.from_json(shown.plan)
     texts = _digest_texts(shown, plan, limit)
-    blocks = [section(text) for text in texts[: max(1, fitting(texts))]]
-    if len(plan.digests) > len(blocks):
-        rest = len(plan.digests) - len(blocks)
+    count = max(1, fitting(texts, room))
+    blocks = [section(t) for t in texts[:count]] if room <= ROOM else paragraphs(texts[:count])
+    if len(plan.digests) > count:
+        rest = len(plan.digests) - count
         where = f": {code(more)}" if more else ""
         blocks.append(section(f"… and {many(rest, 'more digest')}{where}"))
     if shown.state.is_open:

@@ -10,8 +10,10 @@ from bot.rules.policy import Action
 from bot.slack.limits import code, escape
 from bot.slack.views import collection
 from bot.slack.views.blocks import (
+    ROOM,
     Block,
     Message,
+    actions,
     context,
     fitting,
     listed,
@@ -27,7 +29,7 @@ from bot.slack.views.blocks import (
     words,
 )
 from bot.slack.views.deletion import held_line
-from bot.slack.views.request import body, stands, summary
+from bot.slack.views.request import body, buttons, stands, summary
 
 _ID = re.compile(r"&lt;([@#][A-Z0-9]{2,20}|@(?:local:[^<>&]+|bot))&gt;")
 
@@ -68,9 +70,25 @@ def said(sentence: str) -> Message:
 
 
 def details(shown: Request) -> Message:
-    """The whole plan, for one person."""
+    """The whole plan, for one person, with the buttons of the request."""
+    return message(summary(shown), [*detail_blocks(shown, limit=40), *decision_row(shown)])
+
+
+def decision_row(shown: Request) -> list[Block]:
+    """The buttons of a request, for somebody who looks at its details already."""
+    found = [one for one in buttons(shown) if one["action_id"] != "details"]
+    return [actions(*found)] if found else []
+
+
+def detail_blocks(shown: Request, *, limit: int, room: int = ROOM) -> list[Block]:
+    """What a request is about and its story so far.
+
+    Parameters
+    ----------
+    limit : at most so many digests are described, in `room` characters.
+    """
     blocks = [section(f"*{shown.name}*, rule {code(shown.rule)}, {shown.state}")]
-    blocks += body(shown, limit=40)
+    blocks += body(shown, limit=limit, room=room)
     if shown.action in {Action.DELETE, Action.PURGE}:
         blocks.append(context(f"Plan {code(DeletionPlan.from_json(shown.plan).fingerprint[:16])}"))
     history = [
@@ -82,8 +100,7 @@ def details(shown: Request) -> Message:
     lines = lines[: max(1, fitting(lines, 1900))]
     if shown.finished_at:
         lines.append(f"It ended {when(shown.finished_at)}")
-    blocks += paragraphs(lines)
-    return message(summary(shown), blocks)
+    return [*blocks, *paragraphs(lines)]
 
 
 def notice(shown: Request, name: str, data: Mapping[str, Any]) -> Message | None:
@@ -96,9 +113,9 @@ def _plan(shown: Request, _: Mapping[str, Any]) -> Message | None:
     if shown.action not in {Action.DELETE, Action.PURGE}:
         return None
     digests = DeletionPlan.from_json(shown.plan).digests
-    lines = [line for digest in digests for line in _pinned(digest, len("sha256:") + 64)]
+    lines = [line for digest in digests for line in pinned(digest, len("sha256:") + 64)]
     if fitting(lines) < len(lines):
-        lines = [line for digest in digests for line in _pinned(digest, len("sha256:") + 12)]
+        lines = [line for digest in digests for line in pinned(digest, len("sha256:") + 12)]
     count = fitting(lines)
     rest = len(lines) - count
     tags = listed([code(f"{d.repository}:{t}") for d in digests for t in d.tags], 2500)
@@ -106,13 +123,13 @@ def _plan(shown: Request, _: Mapping[str, Any]) -> Message | None:
         f"Pinned for {shown.name}: {tags if any(d.tags for d in digests) else _digests(digests)}",
         [
             section("Pinned, and read again before anything is changed:"),
-            *(_fenced(block) for block in paragraphs(lines[:count])),
+            *(fenced(block) for block in paragraphs(lines[:count])),
             *([section(f"… and {many(rest, 'more tag')}, pinned as well.")] if rest else []),
         ],
     )
 
 
-def _pinned(planned: PlannedDigest, length: int) -> list[str]:
+def pinned(planned: PlannedDigest, length: int) -> list[str]:
     """One line for each tag of a digest, or one for the digest itself, to stand in a fence."""
     digest = planned.digest[:length]
     names = [f"{planned.repository}:{tag}" for tag in planned.tags] or [planned.repository]
@@ -123,7 +140,8 @@ def _digests(planned: Sequence[PlannedDigest]) -> str:
     return listed([code(f"{d.repository}@{d.digest[:19]}") for d in planned], 2500)
 
 
-def _fenced(block: Block) -> Block:
+def fenced(block: Block) -> Block:
+    """A section whose text is shown as it is."""
     return section(f"```{block['text']['text']}```")
 
 

@@ -8,6 +8,7 @@ from bot.rules.policy import Action
 from bot.slack.limits import code
 from bot.slack.views import collection
 from bot.slack.views.blocks import (
+    ROOM,
     Block,
     Message,
     actions,
@@ -56,7 +57,7 @@ def request(shown: Request) -> Message:
     """The message as it stands now; the same for everybody in the channel."""
     blocks = [
         section(f"*{shown.name}* · {_SAYS[shown.state]}{_outcome(shown)}"),
-        section(_what(shown)),
+        section(what(shown)),
     ]
     if shown.reason:
         blocks.append(section(f"*Why* {words(shown.reason, 1000)}"))
@@ -65,9 +66,9 @@ def request(shown: Request) -> Message:
     notes = _notes(shown)
     if notes:
         blocks.append(context(*notes))
-    buttons = _buttons(shown)
-    if buttons:
-        blocks.append(actions(*buttons))
+    row = buttons(shown)
+    if row:
+        blocks.append(actions(*row))
     mentions = ""
     if shown.state is State.PENDING and shown.approval == "required":
         mentions = " ".join(f"<@{user}>" for user in shown.approvers[:_PEOPLE]) + " "
@@ -121,7 +122,8 @@ def _outcome(shown: Request) -> str:
     return ""
 
 
-def _what(shown: Request) -> str:
+def what(shown: Request) -> str:
+    """Who asks for what, in a line."""
     verb = _VERBS[Action(shown.action)]
     who, where = f"<@{shown.requester}>", words(shown.registry, 80)
     if shown.action in {Action.UNDO, Action.PURGE_REQUEST}:
@@ -136,12 +138,12 @@ def _what(shown: Request) -> str:
     return f"{who} asks to *delete* {tags} on {where}"
 
 
-def body(shown: Request, *, limit: int = _DIGESTS) -> list[Block]:
+def body(shown: Request, *, limit: int = _DIGESTS, room: int = ROOM) -> list[Block]:
     """What it is about: the blast radius, the items, or the steps of a collection.
 
     Parameters
     ----------
-    limit : at most so many digests are described.
+    limit : at most so many digests are described, in `room` characters.
     """
     if shown.action == Action.GC:
         return collection.body(shown)
@@ -157,7 +159,7 @@ def body(shown: Request, *, limit: int = _DIGESTS) -> list[Block]:
     if shown.action == Action.UNDO:
         return paragraphs(item_lines(shown.items))
     more = f"/registry show {shown.name}" if limit == _DIGESTS else ""
-    return blast_radius(shown, limit, more)
+    return blast_radius(shown, limit, more, room)
 
 
 def _deciding(shown: Request) -> list[Block]:
@@ -228,7 +230,8 @@ def _window_notes(shown: Request) -> list[str]:
     return notes
 
 
-def _buttons(shown: Request) -> list[Block]:
+def buttons(shown: Request) -> list[Block]:
+    """What can be done with a request now."""
     token = shown.token
     if shown.state is State.PENDING:
         if shown.approval == "confirm":

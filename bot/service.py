@@ -15,6 +15,7 @@ from bot.gc.command import CommandExecutor
 from bot.operations import approvals, running
 from bot.operations.collection import Collection
 from bot.operations.context import Context, Registry, Timing
+from bot.operations.locking import LOCK_ENDS, Locking
 from bot.operations.purge import Purge
 from bot.operations.undo import Undo
 from bot.operations.untag import Untag
@@ -126,6 +127,7 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Mapping[str, A
 def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
     """What is done for each kind of job."""
     untag, purge, undo, collect = Untag(ctx), Purge(ctx), Undo(ctx), Collection(ctx)
+    lock = Locking(ctx)
 
     async def expire(job: Job) -> None:
         async with ctx.store.transaction(job) as tx:
@@ -151,6 +153,8 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
         "purge": Handler(purge.run, give_up),
         "end window": Handler(purge.end_window, purge.give_up_window),
         "undo": Handler(undo.run, give_up),
+        "lock": Handler(lock.run, give_up),
+        LOCK_ENDS: Handler(lock.end, nothing, attempts=_WITHOUT_END),
         "collect": Handler(collect.run, collect.give_up, attempts=_WITHOUT_END),
     }
 

@@ -14,6 +14,7 @@ RUN = {
     Action.PURGE_REQUEST: "end window",
     Action.UNDO: "undo",
     Action.GC: "collect",
+    Action.LOCK: "lock",
 }
 """The job that carries out each kind of request."""
 
@@ -60,7 +61,8 @@ async def approve(ctx: Context, tx: Transaction, request: Request, asked: Asked)
     await tx.jobs.add(
         RUN[Action(request.action)],
         registry=request.registry,
-        exclusive=True,
+        # A lock stops what holds the registry now: it must not wait for it.
+        exclusive=request.action != Action.LOCK,
         request_id=request.id,
         dedupe=f"run:R{request.id}",
     )
@@ -157,9 +159,7 @@ async def expire(tx: Transaction, request: Request) -> bool:
         request.id, [State.PENDING], State.EXPIRED, finished_at=await tx.now()
     ):
         return False
-    await tx.audit.append(
-        "request.expired", registry=request.registry, request_id=request.id, rule=request.rule
-    )
+    await tx.audit.about(request, "request.expired")
     await tx.outbox.refresh(request.id)
     await tx.outbox.thread(request.id, "expired", {})
     return True
@@ -177,13 +177,7 @@ async def outdated(tx: Transaction, request: Request, why: str) -> bool:
     ):
         return False
     await tx.jobs.drop("expire", request.id)
-    await tx.audit.append(
-        "request.outdated",
-        registry=request.registry,
-        request_id=request.id,
-        rule=request.rule,
-        detail={"why": why},
-    )
+    await tx.audit.about(request, "request.outdated", detail={"why": why})
     await tx.outbox.refresh(request.id)
     await tx.outbox.thread(
         request.id,
@@ -287,13 +281,11 @@ async def _end(
 
 
 async def _record(tx: Transaction, event: str, request: Request, asked: Asked) -> None:
-    await tx.audit.append(
+    await tx.audit.about(
+        request,
         event,
         actor=asked.actor.user,
         team=asked.actor.team,
         channel=asked.channel,
-        registry=request.registry,
-        request_id=request.id,
-        rule=request.rule,
         detail={"reason": asked.reason} if asked.reason else {},
     )

@@ -24,8 +24,10 @@ from bot.operations.worker import TryLater
 from bot.registry.errors import RegistryError
 from bot.rules.approval import Request, State
 from bot.store.jobs import Job
+from bot.store.store import Transaction
 
 _ATTEMPTS = 5  # to begin; what has begun is restored, however often that takes
+_RESTORING = {Step.RESTART, Step.PROOF_WRITABLE, Step.REPORT}
 
 
 class Interrupted(Exception):
@@ -114,13 +116,13 @@ class Run:
             times = {**self._progress.get("times", {}), step.value: now}
             self._progress["times"] = times
             await tx.requests.change(self._request.id, progress=self._progress)
-            await tx.audit.append(
-                "gc.step",
-                registry=self._registry.name,
-                request_id=self._request.id,
-                detail={"step": step.value},
-            )
+            await self._record(tx, "gc.step", must=step not in _RESTORING, step=step.value)
             await tx.outbox.refresh(self._request.id)
+
+    async def _record(self, tx: Transaction, event: str, *, must: bool, **facts: Any) -> None:
+        """A line of the audit trail. What makes the registry writable goes on without one."""
+        write = tx.audit.about if must else tx.audit.about_if_possible
+        await write(self._request, event, detail=facts)
 
     async def _note(self, **facts: Any) -> None:
         self._progress = {**self._progress, **facts}
@@ -284,12 +286,7 @@ class Run:
         await self._note(help=why)
         if first:
             async with self._ctx.store.transaction(self._job) as tx:
-                await tx.audit.append(
-                    "gc.restore_failed",
-                    registry=self._registry.name,
-                    request_id=self._request.id,
-                    detail={"why": why},
-                )
+                await self._record(tx, "gc.restore_failed", must=False, why=why)
                 await tx.outbox.thread(
                     self._request.id,
                     "restore failed",
@@ -308,12 +305,8 @@ class Run:
         """Take over from a process that died at `step`."""
         recovery = recovery_for(step)
         async with self._ctx.store.transaction(self._job) as tx:
-            await tx.audit.append(
-                "gc.taken_over",
-                registry=self._registry.name,
-                request_id=self._request.id,
-                detail={"step": step.value, "recovery": recovery.value},
-            )
+            facts = {"step": step.value, "recovery": recovery.value}
+            await self._record(tx, "gc.taken_over", must=False, **facts)
             if not self._progress.get("taken_over"):
                 await tx.outbox.thread(
                     self._request.id,
@@ -361,13 +354,8 @@ class Run:
                 result=result,
                 progress=self._progress,
             )
-            await tx.audit.append(
-                "gc.finished",
-                registry=self._registry.name,
-                request_id=self._request.id,
-                rule=self._request.rule,
-                detail={"state": state, **{k: v for k, v in result.items() if k != "log"}},
-            )
+            told = {k: v for k, v in result.items() if k != "log"}
+            await self._record(tx, "gc.finished", must=False, state=state, **told)
             await tx.outbox.refresh(self._request.id)
             await tx.outbox.thread(self._request.id, "finished", {})
             await tx.jobs.finish(self._job)

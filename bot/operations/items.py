@@ -1,6 +1,7 @@
 """One tag of a request: written down before it is touched, and after."""
 
 from bot.operations.context import Context, Registry
+from bot.operations.locked import lock_on
 from bot.registry.errors import NotFound
 from bot.rules.approval import Item, ItemState, Request
 from bot.store.jobs import Job
@@ -27,21 +28,29 @@ async def digest_of(registry: Registry, item: Item) -> str | None:
 
 async def attempting(
     ctx: Context, job: Job, request: Request, item: Item, event: str, placeholder: str = ""
-) -> None:
-    """Write down that the tag is about to be changed, so that a crash leaves an open attempt."""
+) -> str:
+    """Write down that the tag is about to be changed, so that a crash leaves an open attempt.
+
+    Returns
+    -------
+    The lock that forbids it, in words, and then nothing was written; "" to go on.
+    """
     async with ctx.store.transaction(job) as tx:
+        lock = await lock_on(tx, request, item.repository)
+        if lock is not None:
+            return lock.sentence
         await tx.requests.set_item(
             request.id, item.position, ItemState.ATTEMPTING, placeholder=placeholder
         )
-        await tx.audit.append(
+        await tx.audit.about(
+            request,
             event,
-            registry=request.registry,
-            request_id=request.id,
             repository=item.repository,
             tag=item.tag,
             digest=item.digest,
             detail={"placeholder": placeholder} if placeholder else {},
         )
+    return ""
 
 
 async def settled(
@@ -56,10 +65,9 @@ async def settled(
     """Write down what became of the tag."""
     async with ctx.store.transaction(job) as tx:
         await tx.requests.set_item(request.id, item.position, state, detail=detail)
-        await tx.audit.append(
+        await tx.audit.about(
+            request,
             event,
-            registry=request.registry,
-            request_id=request.id,
             repository=item.repository,
             tag=item.tag,
             digest=item.digest,

@@ -18,6 +18,7 @@ from bot.operations.worker import TryLater
 from bot.registry.errors import DeleteDisabled, Forbidden, NotFound, ReadOnly, Unauthorized
 from bot.registry.manifest import Index
 from bot.rules.approval import Item, ItemState, Request, State, Window, WindowState
+from bot.rules.locks import covering
 from bot.rules.plan import DeletionPlan, Snapshot
 from bot.rules.policy import Action, Target
 from bot.store.jobs import Job
@@ -43,6 +44,11 @@ class Needs:
             if over:
                 return f"the multi-arch image {self.snapshot.repository}:{over[0]}"
         return self.windows.get(digest) or self.reserved.get(digest) or ""
+
+
+def _outcomes(windows: Iterable[Window]) -> list[list[str]]:
+    """What became of each digest, for the audit trail."""
+    return [[w.repository, w.digest, w.state, w.holder] for w in windows]
 
 
 class Purge:
@@ -99,6 +105,14 @@ class Purge:
                 await self._children(job, request, registry, repository, item.digest)
             async with self._ctx.store.transaction(job) as tx:
                 await tx.requests.set_item(request.id, item.position, state, detail=detail)
+                if state is not ItemState.DONE:
+                    await tx.audit.about(
+                        request,
+                        "digest.not_deleted",
+                        repository=repository,
+                        digest=item.digest,
+                        detail={"outcome": state, "detail": detail},
+                    )
                 await tx.outbox.refresh(request.id)
 
     async def end_window(self, job: Job) -> None:
@@ -142,11 +156,10 @@ class Purge:
             after = State.HELD if WindowState.HELD in states else State.PURGED
             moved = await tx.requests.move(subject.id, [State.DONE, State.PARTLY_DONE], after)
             if moved:
-                await tx.audit.append(
+                await tx.audit.about(
+                    subject,
                     "window.ended",
-                    registry=subject.registry,
-                    request_id=subject.id,
-                    detail={"state": after},
+                    detail={"state": after, "digests": _outcomes(subject.windows)},
                 )
                 await tx.outbox.refresh(subject.id)
                 await tx.outbox.thread(subject.id, "window ended", {})
@@ -170,17 +183,18 @@ class Purge:
                 outcome, holder = await self._delete(
                     job, subject, registry, repository, window.digest
                 )
-                if outcome is not ItemState.DONE:
+                if outcome is ItemState.LOCKED:
+                    holder = f"a lock: {holder}"
+                elif outcome is not ItemState.DONE:
                     holder = f"the registry, which refused the deletion ({holder.rstrip('.')}),"
                 else:
                     state, holder = WindowState.PURGED, ""
                     await self._children(job, subject, registry, repository, window.digest, waiting)
             async with self._ctx.store.transaction(job) as tx:
                 await tx.windows.settle(subject.id, repository, window.digest, state, holder)
-                await tx.audit.append(
+                await tx.audit.about(
+                    subject,
                     "digest.purged" if state is WindowState.PURGED else "digest.held",
-                    registry=registry.name,
-                    request_id=subject.id,
                     repository=repository,
                     digest=window.digest,
                     detail={"holder": holder} if holder else {},
@@ -280,14 +294,13 @@ class Purge:
     async def _delete(
         self, job: Job, request: Request, registry: Registry, repository: str, digest: str
     ) -> tuple[ItemState, str]:
-        """One DELETE by digest; the fence is checked right before it."""
+        """One DELETE by digest; the fence and the locks are looked at right before it."""
         async with self._ctx.store.transaction(job) as tx:
-            await tx.audit.append(
-                "digest.delete_attempted",
-                registry=registry.name,
-                request_id=request.id,
-                repository=repository,
-                digest=digest,
+            lock = covering(await tx.locks.active(registry.name), repository)
+            if lock is not None:
+                return ItemState.LOCKED, lock.sentence
+            await tx.audit.about(
+                request, "digest.delete_attempted", repository=repository, digest=digest
             )
         try:
             await registry.client.delete_manifest(repository, digest)
@@ -300,10 +313,9 @@ class Purge:
         else:
             detail = ""
         async with self._ctx.store.transaction(job) as tx:
-            await tx.audit.append(
+            await tx.audit.about(
+                request,
                 "digest.deleted",
-                registry=registry.name,
-                request_id=request.id,
                 repository=repository,
                 digest=digest,
                 detail={"note": detail} if detail else {},
@@ -329,6 +341,7 @@ class Purge:
                         WindowState.HELD,
                         f"a fault of the bot or the registry ({why})",
                     )
+            await tx.audit.about(asked, "window.ended", detail={"state": State.HELD, "why": why})
             await tx.requests.move(asked.id, [State.DONE, State.PARTLY_DONE], State.HELD)
             await tx.outbox.refresh(asked.id)
             await tx.outbox.thread(asked.id, "window ended", {})

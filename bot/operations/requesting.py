@@ -1,12 +1,16 @@
 """Makes a request out of a plan: what is pinned, written down and announced together."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bot.operations import locked
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
 from bot.rules.approval import Draft, Item, Request
+from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action, Approval, Rule, Target
 from bot.store.store import Transaction
 
@@ -56,22 +60,27 @@ def draft(
     )
 
 
-async def submit(tx: Transaction, wanted: Draft, plan_hash: str = "") -> Request:
-    """Store a request with everything that belongs to it, in the caller's transaction."""
+async def submit(tx: Transaction, wanted: Draft) -> Request:
+    """Store a request with everything that belongs to it, in the caller's transaction.
+
+    Raises
+    ------
+    Refusal : a lock forbids it; nothing was stored then.
+    """
+    lock = await locked.standing_in_the_way(tx, wanted)
+    if lock is not None:
+        raise locked.refusal(lock)
+    wanted = replace(wanted, plan_hash=plan_hash(wanted))
     touched = await _touching(tx, wanted)
     if touched:
         wanted = replace(wanted, plan={**wanted.plan, "touches": touched})
     request = await tx.requests.create(wanted)
     await tx.jobs.add(EXPIRE, request_id=request.id, at=request.expires_at)
-    await tx.audit.append(
+    await tx.audit.about(
+        request,
         "request.created",
         actor=wanted.requester,
         team=wanted.team,
-        channel=wanted.channel,
-        registry=wanted.registry,
-        request_id=request.id,
-        rule=wanted.rule,
-        plan_hash=plan_hash,
         detail={
             "action": wanted.action,
             "reason": wanted.reason,
@@ -83,6 +92,15 @@ async def submit(tx: Transaction, wanted: Draft, plan_hash: str = "") -> Request
     if wanted.items or wanted.action == Action.GC:
         await tx.outbox.thread(request.id, "plan", {})
     return request
+
+
+def plan_hash(wanted: Draft) -> str:
+    """The fingerprint of everything that people agree to, for the audit trail."""
+    if "digests" in wanted.plan:
+        return DeletionPlan.from_json(wanted.plan).fingerprint
+    items = [[item.repository, item.tag, item.digest] for item in wanted.items]
+    pinned = [wanted.action, wanted.registry, wanted.subject, dict(wanted.plan), items]
+    return hashlib.sha256(json.dumps(pinned, sort_keys=True).encode()).hexdigest()
 
 
 async def _touching(tx: Transaction, wanted: Draft) -> list[int]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bot.operations import approvals
 from bot.operations.context import Context
+from bot.operations.locked import standing_in_the_way
 from bot.operations.worker import TryLater
 from bot.registry.errors import ProtocolError, RateLimited, RegistryError, Unreachable
 from bot.rules.approval import Item, ItemState, Request, State, WindowState
@@ -52,19 +53,15 @@ async def begin(
         await fail(ctx, job, request, f"{error.sentence} {error.hint}".strip())
         return None
     async with ctx.store.transaction(job) as tx:
+        lock = await standing_in_the_way(tx, request)
+        why = why or (lock.sentence if lock else "")
         if why:
             await approvals.outdated(tx, request, why)
             await tx.jobs.finish(job)
             return None
         if not await tx.requests.move(request.id, [State.APPROVED], State.RUNNING, progress={}):
             return None
-        await tx.audit.append(
-            "request.started",
-            registry=request.registry,
-            request_id=request.id,
-            rule=request.rule,
-            plan_hash=plan_hash(request),
-        )
+        await tx.audit.about(request, "request.started")
         await tx.outbox.refresh(request.id)
         return await tx.requests.get(request.id)
 
@@ -87,13 +84,6 @@ async def patient(ctx: Context, job: Job, request: Request) -> AsyncIterator[Non
         raise TryLater(ctx.timing.retry) from error
 
 
-def plan_hash(request: Request) -> str:
-    """The fingerprint of a deletion's plan; "" for requests without one."""
-    if request.action in {Action.DELETE, Action.PURGE}:
-        return DeletionPlan.from_json(request.plan).fingerprint
-    return ""
-
-
 async def _too_late(ctx: Context, job: Job, request: Request) -> bool:
     """Whether `execute_within` has passed, not counting time in the queue for the registry."""
     async with ctx.store.transaction(job) as tx:
@@ -108,7 +98,7 @@ async def _too_late(ctx: Context, job: Job, request: Request) -> bool:
             finished_at=await tx.now(),
             result={"why": "it could not be carried out in time after the approval"},
         )
-        await tx.audit.append("request.expired", registry=request.registry, request_id=request.id)
+        await tx.audit.about(request, "request.expired", detail={"late": True})
         await tx.outbox.refresh(request.id)
         await tx.outbox.thread(request.id, "expired", {"late": True})
         await tx.jobs.finish(job)
@@ -134,12 +124,7 @@ async def fail_in(tx: Transaction, request: Request, why: str) -> None:
         finished_at=await tx.now(),
         result={**current.result, "why": why},
     ):
-        await tx.audit.append(
-            "request.failed",
-            registry=request.registry,
-            request_id=request.id,
-            detail={"why": why},
-        )
+        await tx.audit.about(current, "request.failed", detail={"why": why})
         await tx.outbox.refresh(request.id)
         await tx.outbox.thread(request.id, "failed", {"why": why})
 
@@ -210,13 +195,10 @@ async def announce_end(
     tx: Transaction, job: Job, request: Request, state: State, **facts: float | None
 ) -> None:
     """The end of a request: audit, message, thread, and the job with them."""
-    await tx.audit.append(
-        "request.finished",
-        registry=request.registry,
-        request_id=request.id,
-        rule=request.rule,
-        plan_hash=plan_hash(request),
-        detail={"state": state, **facts},
+    request = await tx.requests.get(request.id)
+    outcomes = [[i.repository, i.tag, i.digest, i.state, i.detail] for i in request.items]
+    await tx.audit.about(
+        request, "request.finished", detail={"state": state, "items": outcomes, **facts}
     )
     await tx.outbox.refresh(request.id)
     await tx.outbox.thread(request.id, "finished", {})
@@ -229,7 +211,7 @@ def _end_state(items: list[Item]) -> State:
         return State.DONE
     if any(state is ItemState.DONE for state in states):
         return State.PARTLY_DONE
-    if all(state is ItemState.MOVED for state in states):
+    if all(state in {ItemState.MOVED, ItemState.LOCKED} for state in states):
         return State.OUTDATED
     return State.FAILED
 

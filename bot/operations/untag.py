@@ -96,12 +96,19 @@ class Untag:
         self, job: Job, request: Request, registry: Registry, item: Item
     ) -> tuple[ItemState, str]:
         if item.state is ItemState.WAITING:
-            await attempting(self._ctx, job, request, item, _ATTEMPTED)
+            lock = await attempting(self._ctx, job, request, item, _ATTEMPTED)
+            if lock:
+                return ItemState.LOCKED, lock
         current = await digest_of(registry, item)
         if current is None:
             return ItemState.DONE, "" if item.state is ItemState.ATTEMPTING else "gone already"
         if current != item.digest:
             return ItemState.MOVED, f"now on {current}"
+        if item.state is ItemState.ATTEMPTING:
+            # Written down by a predecessor, and not done: it is locked or attempted anew.
+            lock = await attempting(self._ctx, job, request, item, _ATTEMPTED)
+            if lock:
+                return ItemState.LOCKED, lock
         await still_ours(self._ctx, job)
         try:
             await registry.client.delete_tag(item.repository, item.tag)
@@ -129,7 +136,9 @@ class Untag:
                 await self._drop_stray(job, registry, item)
             return ItemState.MOVED, f"now on {current}"
         placeholder = await self._placeholder(registry, request, item, original)
-        await attempting(self._ctx, job, request, item, _ATTEMPTED, placeholder.digest)
+        lock = await attempting(self._ctx, job, request, item, _ATTEMPTED, placeholder.digest)
+        if lock:
+            return ItemState.LOCKED, lock
         if await digest_of(registry, item) != item.digest:
             return ItemState.MOVED, "pushed again a moment ago"
         await still_ours(self._ctx, job)

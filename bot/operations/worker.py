@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.operations.context import Context
+from bot.store.audit import AuditUnwritable
 from bot.store.jobs import Job, LeaseLost
 
 log = structlog.get_logger()
@@ -140,6 +141,9 @@ class Worker:
         except TryLater as later:
             outcome = "later"
             await self._again(job, later.delay, counts=later.counts)
+        except AuditUnwritable as error:
+            outcome = "blocked"
+            await self._blocked(job, error)
         except Exception as error:
             outcome = "error"
             log.exception("job failed", job=job.id, kind=job.kind, attempt=job.attempts)
@@ -166,9 +170,25 @@ class Worker:
                 delay = min(_LONGEST_PAUSE, self._ctx.timing.retry * job.attempts)
                 await self._again(job, delay, counts=True)
                 return
-            await handler.give_up(job, f"{type(error).__name__}")
+            try:
+                await handler.give_up(job, f"{type(error).__name__}")
+            except AuditUnwritable as unwritable:
+                await self._blocked(job, unwritable)
+                return
             async with self._ctx.store.transaction() as tx:
                 await tx.jobs.finish(job, "failed")
+
+    async def _blocked(self, job: Job, error: AuditUnwritable) -> None:
+        """Nothing happens that cannot be written down: wait until it can, and show that we do."""
+        log.error("job waits", job=job.id, kind=job.kind, why=str(error))
+        with contextlib.suppress(LeaseLost):
+            async with self._ctx.store.transaction(job) as tx:
+                if job.request_id is not None:
+                    request = await tx.requests.get(job.request_id)
+                    progress = {**request.progress, "waiting": error.sentence}
+                    await tx.requests.change(request.id, progress=progress)
+                    await tx.outbox.refresh(request.id)
+                await tx.jobs.put_back(job, self._ctx.timing.retry, forgive=True)
 
     async def _again(self, job: Job, delay: float, *, counts: bool) -> None:
         with contextlib.suppress(LeaseLost):

@@ -81,6 +81,7 @@ class ItemState(StrEnum):
     ATTEMPTING = "attempting"
     DONE = "done"
     MOVED = "skipped: moved"
+    LOCKED = "skipped: locked"
     FAILED = "failed"
     RESTORED = "restored"
 
@@ -183,6 +184,7 @@ class Draft:
     subject: int | None = None
     steps: tuple[PinnedStep, ...] = ()
     emergency: bool = False
+    plan_hash: str = ""
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
 
@@ -220,6 +222,7 @@ class Request:
     result: Mapping[str, Any]
     steps: tuple[PinnedStep, ...] = ()
     emergency: bool = False
+    plan_hash: str = ""
     items: tuple[Item, ...] = ()
     decisions: tuple[Decision, ...] = ()
     windows: tuple[Window, ...] = ()

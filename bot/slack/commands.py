@@ -162,7 +162,12 @@ def _build(verb: Verb, arguments: list[str], flags: Flags) -> Command:
             f"That names {len(arguments)} things; a command takes {MAX_ARGUMENTS} at most.",
             "Use a pattern such as team/api:pr-*.",
         )
-    if not arguments and not verb.takes.is_optional:
+    whole = verb.takes is Takes.REPOSITORY_OR_ALL and bool(flags.get("all"))
+    if whole and arguments:
+        raise CommandError(
+            f"{verb.name} takes a repository or --all, and not both.", f"Type `{verb.usage}`"
+        )
+    if not arguments and not verb.takes.is_optional and not whole:
         example = f", for example `{verb.example}`" if verb.example else ""
         raise CommandError(
             f"{verb.name} needs {verb.takes.in_words}.", f"Type `{verb.usage}`{example}"
@@ -253,6 +258,12 @@ def _reference(verb: Verb, text: str) -> Reference:
             f"`/registry show {shown(text)}` tells what it is about.",
         )
     found = to_reference(hyphens(text), f"Type for example `{verb.example}`")
+    if verb.takes is Takes.REPOSITORY_OR_ALL and (found.tag or found.digest):
+        raise CommandError(
+            f"{verb.name} takes a whole repository, and {shown(text)} is an image.",
+            f"Type `/registry {verb.name} {shown(found.repository)}`; `[[protected]]` in the bot's "
+            "settings keeps single tags.",
+        )
     if verb.takes is Takes.REPOSITORY and (found.tag or found.digest):
         raise CommandError(
             f"{verb.name} takes a repository, and {shown(text)} is an image.",

@@ -26,6 +26,7 @@ from bot.slack.verbs import Kind, available
 from bot.slack.views import modals, notices
 from bot.slack.views.blocks import Message
 from bot.slack.views.modals import Modal
+from bot.store.audit import AuditUnwritable
 from bot.store.jobs import Job, LeaseLost
 from bot.store.store import Transaction
 
@@ -167,6 +168,8 @@ class Dispatcher:
             yield
         except LeaseLost:
             raise
+        except AuditUnwritable as error:
+            await self._unwritten(job, incoming, what(), error)
         except CommandError as error:
             await self._tell(
                 job, incoming, what(), Refusal(error.sentence, error.hint, error.suggestions)
@@ -190,8 +193,20 @@ class Dispatcher:
 
     async def _tell(self, job: Job, incoming: Incoming, what: str, refusal: Refusal) -> None:
         self._count(what, "refused")
+        try:
+            async with self._ctx.store.transaction(job) as tx:
+                await self._refuse(tx, incoming, what, refusal)
+                await tx.jobs.finish(job, "refused")
+        except AuditUnwritable as error:
+            await self._unwritten(job, incoming, what, error)
+
+    async def _unwritten(
+        self, job: Job, incoming: Incoming, what: str, error: AuditUnwritable
+    ) -> None:
+        """The one answer that leaves no trace in the audit trail: that there can be none."""
+        log.error("a command was not carried out", what=what, why=str(error))
         async with self._ctx.store.transaction(job) as tx:
-            await self._refuse(tx, incoming, what, refusal)
+            await self._answer(tx, incoming, notices.refusal(error.sentence, error.hint))
             await tx.jobs.finish(job, "refused")
 
     async def _refuse(

@@ -9,6 +9,7 @@ from bot.slack.commands import Command
 from bot.slack.handlers.asking import Asking
 from bot.slack.handlers.base import Click, Clicked, Typed, Verb, Work
 from bot.slack.handlers.deciding import Deciding
+from bot.slack.handlers.locking import Locking
 from bot.slack.handlers.reading import Reading
 
 __all__ = ["VerbRunner", "Work"]
@@ -23,7 +24,12 @@ class VerbRunner:
 
     def __init__(self, ctx: Context) -> None:
         reading, asking, deciding = Reading(ctx), Asking(ctx), Deciding(ctx)
-        self._verbs: dict[str, Verb] = {**reading.verbs, **asking.verbs, **deciding.verbs}
+        self._verbs: dict[str, Verb] = {
+            **reading.verbs,
+            **asking.verbs,
+            **deciding.verbs,
+            **Locking(ctx).verbs,
+        }
         self._clicks: dict[str, Click] = {
             "share": reading.share,
             **asking.clicks,

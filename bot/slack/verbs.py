@@ -14,6 +14,7 @@ class Takes(StrEnum):
     TOPIC = "[VERB]"
     PREFIX = "[PREFIX]"
     REPOSITORY = "REPO"
+    REPOSITORY_OR_ALL = "REPO | --all"
     REFERENCE = "REF"
     REFERENCES = "REF…"
     REQUEST = "REQUEST"
@@ -41,6 +42,7 @@ _IN_WORDS = {
     Takes.TOPIC: "a verb",
     Takes.PREFIX: "the beginning of a name",
     Takes.REPOSITORY: "a repository such as team/api",
+    Takes.REPOSITORY_OR_ALL: "a repository such as team/api, or --all",
     Takes.REFERENCE: "an image such as team/api:1.4.0",
     Takes.REFERENCES: "one or more images such as team/api:1.4.0",
     Takes.REQUEST: "a request such as R42",
@@ -93,7 +95,11 @@ class Verb:
     @property
     def usage(self) -> str:
         """How it is typed."""
-        shown = [f"{flag}" if flag.required else f"[{flag}]" for flag in self.flags]
+        shown = [
+            f"{flag}" if flag.required else f"[{flag}]"
+            for flag in self.flags
+            if f"{flag}" not in self.takes
+        ]
         return " ".join(["/registry", self.name, *([self.takes] if self.takes else []), *shown])
 
     @property
@@ -166,9 +172,16 @@ _ALL = (
     _later("usage", Kind.READ, "bytes of a repository"),
     _later("doctor", Kind.READ, "find broken images"),
     _later("cleanup", Kind.CHANGE, "delete old tags by rule"),
-    _later("lock", Kind.CHANGE, "stop deletions in a repository"),
-    _later("unlock", Kind.CHANGE, "allow them again"),
-    _later("locks", Kind.READ, "list locks"),
+    Verb(
+        "lock", Kind.CHANGE, "stop every deletion in a repository, or in all, whoever agrees",
+        Takes.REPOSITORY_OR_ALL, (Flag("all"), _NEEDED_REASON, Flag("for", "DUR")),
+        example='/registry lock team/api --reason "moving the storage" --for 2h',
+    ),
+    Verb(
+        "unlock", Kind.CHANGE, "end a lock", Takes.REPOSITORY_OR_ALL, (Flag("all"), _REASON),
+        example="/registry unlock team/api",
+    ),
+    Verb("locks", Kind.READ, "what is locked: by whom, why, and until when"),
     _later("incident", Kind.CHANGE, "free a full disk, guided"),
     _later("audit", Kind.READ, "who did what"),
 )  # fmt: skip

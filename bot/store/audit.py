@@ -1,5 +1,6 @@
 """The audit trail: written in the same transaction as the change it speaks of."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -7,11 +8,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.rules.approval import Request
 from bot.store.schema import audit, db_now
 
 _CHAIN_LOCK = 7_215_004
+
+
+BOT = "bot"
+"""The actor of what the program does on behalf of others, or by the clock."""
+
+
+class AuditUnwritable(Exception):
+    """A line could not be written, so nothing that it speaks of may happen.
+
+    `sentence` says so for people, `hint` what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the audit trail cannot be written: {reason}")
+        self.sentence = "The audit trail cannot be written, so nothing is changed or deleted."
+        self.hint = (
+            f"Whoever runs the bot: look after its store ({reason}). Then try again; "
+            "`/registry requests` shows what waits."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +68,7 @@ class AuditTrail:
         self,
         event: str,
         *,
-        actor: str = "bot",
+        actor: str = BOT,
         team: str = "",
         channel: str = "",
         registry: str = "",
@@ -58,25 +80,90 @@ class AuditTrail:
         plan_hash: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add one line. `event` is `noun.verb`, such as `request.created`."""
+        """Add one line. `event` is `noun.verb`, such as `request.created`.
+
+        Raises
+        ------
+        AuditUnwritable : the database does not take it. What belongs together must not happen.
+        """
+        try:
+            await self._append(
+                event=event,
+                actor=actor,
+                team=team,
+                channel=channel,
+                registry=registry,
+                request_id=request_id,
+                repository=repository,
+                tag=tag,
+                digest=digest,
+                rule=rule,
+                plan_hash=plan_hash,
+                detail=dict(detail or {}),
+            )
+        except DBAPIError as error:
+            # The statement and its values are left out: they go to a chat.
+            raise AuditUnwritable(" ".join(str(error.orig).split())[:200]) from error
+
+    async def about(
+        self,
+        request: Request,
+        event: str,
+        *,
+        actor: str = BOT,
+        team: str = "",
+        channel: str = "",
+        repository: str = "",
+        tag: str = "",
+        digest: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add one line about a request, with all that every such line says.
+
+        What the bot does for it names whom it does it for, and who agreed.
+
+        Parameters
+        ----------
+        actor, team : who decided; by default the bot itself.
+        channel : where that was; by default the request's own.
+        """
+        said = dict(detail or {})
+        if actor == BOT:
+            said |= {"requester": request.requester, "approvers": list(request.approved_by)}
+        await self.append(
+            event,
+            actor=actor,
+            team=team or request.team,
+            channel=channel or request.channel,
+            registry=request.registry,
+            request_id=request.id,
+            repository=repository,
+            tag=tag,
+            digest=digest,
+            rule=request.rule,
+            plan_hash=request.plan_hash,
+            detail=said,
+        )
+
+    async def about_if_possible(
+        self, request: Request, event: str, *, detail: Mapping[str, Any]
+    ) -> None:
+        """The same where something must go on even if the trail cannot be written.
+
+        Only what makes a registry writable again may use it: that deletes nothing.
+        """
+        with contextlib.suppress(AuditUnwritable):
+            async with self._conn.begin_nested():
+                await self.about(request, event, detail=detail)
+
+    async def _append(self, **given: Any) -> None:
         if self._conn.dialect.name == "postgresql":
             # Two transactions must not both build on the same last line.
             await self._conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK)))
         last = sa.select(audit.c.hash).order_by(audit.c.id.desc()).limit(1)
         values: dict[str, Any] = {
             "at": round(float(await self._conn.scalar(sa.select(db_now())) or 0), 3),
-            "event": event,
-            "actor": actor,
-            "team": team,
-            "channel": channel,
-            "registry": registry,
-            "request_id": request_id,
-            "repository": repository,
-            "tag": tag,
-            "digest": digest,
-            "rule": rule,
-            "plan_hash": plan_hash,
-            "detail": dict(detail or {}),
+            **given,
             "previous_hash": await self._conn.scalar(last) or "",
         }
         values["hash"] = chain_hash(values)

@@ -117,6 +117,8 @@ requests = sa.Table(
     sa.Column("steps", _JSON, nullable=False, server_default="[]"),
     # Break-glass: the requester decided alone, and others were told.
     sa.Column("emergency", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Of what is pinned: every line of the audit trail about the request carries it.
+    _text("plan_hash"),
     sa.Index("requests_by_state", "registry", "state"),
     sqlite_autoincrement=True,
 )
@@ -202,9 +204,12 @@ locks = sa.Table(
     _text("actor"),
     _text("team"),
     _text("channel"),
+    # The request that set it: what its end is told in.
+    sa.Column("request_id", sa.Integer, nullable=False),
     _time("at", nullable=False),
     _time("until"),
     _time("ended_at"),
+    # Whoever ended it; empty where its time was over.
     _text("ended_by"),
     sa.Index("locks_by_registry", "registry", "ended_at"),
     sqlite_autoincrement=True,
@@ -336,7 +341,7 @@ async def _second(conn: AsyncConnection) -> None:
     known = await conn.run_sync(
         lambda c: {x["name"] for x in sa.inspect(c).get_columns("requests")}
     )
-    for column in (requests.c.steps, requests.c.emergency):
+    for column in (requests.c.steps, requests.c.emergency, requests.c.plan_hash):
         if column.name not in known:
             made = sa.schema.CreateColumn(column).compile(dialect=conn.dialect)
             await conn.exec_driver_sql(f"ALTER TABLE requests ADD COLUMN {made}")

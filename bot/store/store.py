@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bot.store.audit import AuditTrail
 from bot.store.jobs import Job, Jobs
+from bot.store.locks import Locks
 from bot.store.manifests import Manifests
 from bot.store.outbox import Letter, Outbox
 from bot.store.requests import Requests, Windows
@@ -47,6 +48,7 @@ class Transaction:
     audit: AuditTrail
     outbox: Outbox
     manifests: Manifests
+    locks: Locks
 
     async def now(self) -> float:
         """The database's clock, epoch seconds."""
@@ -191,6 +193,7 @@ def _transaction(conn: AsyncConnection) -> Transaction:
         AuditTrail(conn),
         Outbox(conn),
         Manifests(conn),
+        Locks(conn),
     )
 
 

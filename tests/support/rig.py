@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.gc.command import CommandExecutor, CommandSettings
-from bot.operations import approvals, deletion, requesting, running, undo
+from bot.operations import approvals, deletion, locking, requesting, running, undo
 from bot.operations.collection import Collection
 from bot.operations.collection_request import request_collection
 from bot.operations.context import Asked, Context, Registry, Timing
+from bot.operations.locking import LOCK_ENDS, Locking
 from bot.operations.purge import Purge
 from bot.operations.undo import Undo
 from bot.operations.untag import Untag
@@ -45,7 +46,7 @@ def policy(
     """Ann asks, Bob and Cat approve; undo and purges of requests are confirmed."""
     needed = Rule(
         name="default",
-        actions=frozenset({Action.DELETE, Action.PURGE, Action.GC}),
+        actions=frozenset({Action.DELETE, Action.PURGE, Action.GC, Action.LOCK}),
         steps=(Step(("leads",), 1),),
         **changes,
     )
@@ -68,6 +69,7 @@ class Rig:
         self.store = ctx.store
         self.untag, self.purge = Untag(ctx), Purge(ctx)
         self.undo, self.collect = Undo(ctx), Collection(ctx)
+        self.lock = Locking(ctx)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -126,6 +128,25 @@ class Rig:
                 name="ask",
             )
         )
+
+    async def lock_(
+        self, repository: str, *, user: str = ANN, seconds: float | None = None
+    ) -> Request:
+        """Ask to lock; "" for everything."""
+        asked = self.asked(user, "we move")
+        return await self._locking(
+            await locking.request_lock(self.ctx, asked, self.registry, repository, seconds)
+        )
+
+    async def unlock_(self, repository: str, user: str = ANN) -> Request:
+        """Ask to unlock; "" for everything."""
+        return await self._locking(
+            await locking.request_unlock(self.ctx, self.asked(user), self.registry, repository)
+        )
+
+    async def _locking(self, draft: Draft) -> Request:
+        async with self.store.transaction() as tx:
+            return await locking.submit(tx, draft)
 
     async def _submit(self, draft: Draft) -> Request:
         async with self.store.transaction() as tx:
@@ -186,6 +207,8 @@ class Rig:
             "purge": Handler(self.purge.run, give_up),
             "end window": Handler(self.purge.end_window, self.purge.give_up_window),
             "undo": Handler(self.undo.run, give_up),
+            "lock": Handler(self.lock.run, give_up),
+            LOCK_ENDS: Handler(self.lock.end, give_up, attempts=1_000_000),
             "collect": Handler(self.collect.run, self.collect.give_up, attempts=1_000_000),
             "expire": Handler(expire, give_up),
         }
@@ -199,6 +222,12 @@ class Rig:
                 current = await self.get(request)
                 if holds(current):
                     return current
+                await asyncio.sleep(0.02)
+
+    async def eventually(self, holds: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+        """Wait until something is so; the store is asked again and again."""
+        async with asyncio.timeout(seconds):
+            while not await holds():
                 await asyncio.sleep(0.02)
 
     async def finished(self, request: Request) -> Request:

@@ -70,7 +70,7 @@ requesters = ["anyone"]
 approval = "confirm"
 [[rules]]
 name = "default"
-actions = ["delete", "purge", "gc"]
+actions = ["delete", "purge", "gc", "lock"]
 requesters = ["anyone"]
 approval = "required"
 steps = [{{ approvers = ["leads"], approvals_needed = 1 }}]

@@ -8,7 +8,6 @@ from bot.operations import requesting
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
 from bot.rules.approval import Draft, Request
-from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action
 from bot.slack.commands import Command
 from bot.slack.views.blocks import Message
@@ -71,15 +70,12 @@ def submitting(made: Draft) -> Work:
     """Store a request; its message speaks for itself."""
 
     async def work(tx: Transaction) -> Request:
-        fingerprint = ""
-        if made.action in {Action.DELETE, Action.PURGE}:
-            fingerprint = DeletionPlan.from_json(made.plan).fingerprint
         if made.action == Action.GC and await tx.requests.open_on(made.registry, Action.GC):
             raise Refusal(
                 f"Somebody asked for a collection of {made.registry} at the same moment.",
                 "`/registry requests` lists it.",
             )
-        return await requesting.submit(tx, made, fingerprint)
+        return await requesting.submit(tx, made)
 
     return work
 

@@ -131,7 +131,7 @@ class Reading(Handlers):
             command = parse(clicked.value)
         except CommandError as error:
             raise Refusal(error.sentence, error.hint) from error
-        if command.verb not in {"repos", "tags", "inspect", "status", "requests"}:
+        if command.verb not in {"repos", "tags", "inspect", "status", "requests", "locks"}:
             raise Refusal("Only what was read can be shared.", "")
         asked = clicked.asked
         typed = Typed(command, asked, "", clicked.name)

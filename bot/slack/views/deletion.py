@@ -104,6 +104,7 @@ def _mark(item: Item) -> str:
         ItemState.ATTEMPTING: " …",
         ItemState.DONE: f" :white_check_mark: done{detail}",
         ItemState.MOVED: f" :warning: skipped: moved{detail}",
+        ItemState.LOCKED: f" :lock: skipped: locked{detail}",
         ItemState.FAILED: f" :x: failed{detail}",
         ItemState.RESTORED: f" :white_check_mark: restored{detail}",
     }

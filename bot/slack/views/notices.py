@@ -8,7 +8,7 @@ from bot.rules.approval import ItemState, Request, WindowState
 from bot.rules.plan import DeletionPlan, PlannedDigest
 from bot.rules.policy import Action
 from bot.slack.limits import code, escape
-from bot.slack.views import collection
+from bot.slack.views import collection, locks
 from bot.slack.views.blocks import (
     ROOM,
     Block,
@@ -184,6 +184,8 @@ def _failed(shown: Request, data: Mapping[str, Any]) -> Message:
 def _finished(shown: Request, _: Mapping[str, Any]) -> Message:
     if shown.action == Action.GC:
         return message(summary(shown), collection.body(shown))
+    if shown.action == Action.LOCK:
+        return said(locks.finished(shown))
     counts = {state: sum(i.state is state for i in shown.items) for state in ItemState}
     told = [f"{n:,} {state}" for state, n in counts.items() if n]
     lines = [f"{stands(shown)}: {', '.join(told) or 'nothing left to do'}."]
@@ -218,6 +220,10 @@ def _window_ended(shown: Request, _: Mapping[str, Any]) -> Message:
 
 def _undone(_: Request, data: Mapping[str, Any]) -> Message:
     return said(f"Put back by {data['by']}.")
+
+
+def _lock_ended(shown: Request, data: Mapping[str, Any]) -> Message:
+    return said(locks.ended(shown, data))
 
 
 def _taken_over(shown: Request, data: Mapping[str, Any]) -> Message:
@@ -281,6 +287,7 @@ _NOTICES = {
     "finished": _finished,
     "window ended": _window_ended,
     "undone": _undone,
+    "lock ended": _lock_ended,
     "taken over": _taken_over,
     "restore failed": _restore_failed,
     "file refused": _file_refused,

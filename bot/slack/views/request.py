@@ -6,7 +6,7 @@ from bot.rules.approval import Request, State, WindowState
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action
 from bot.slack.limits import code
-from bot.slack.views import collection
+from bot.slack.views import collection, locks
 from bot.slack.views.blocks import (
     ROOM,
     Block,
@@ -50,6 +50,7 @@ _VERBS = {
     Action.PURGE_REQUEST: "end the undo window of",
     Action.UNDO: "put back what was deleted by",
     Action.GC: "collect garbage on",
+    Action.LOCK: "lock",
 }
 
 
@@ -99,7 +100,9 @@ def summary(shown: Request) -> str:
     parts = [
         stop(f"{stands(shown)}{_outcome(shown)}"),
         *(stop(line) for line in _decisions(shown)),
-        stop(asked + (what if names or shown.subject else words(shown.registry, 80))),
+        stop(f"<@{shown.requester}> asked to {locks.asked(shown)}")
+        if shown.action == Action.LOCK
+        else stop(asked + (what if names or shown.subject else words(shown.registry, 80))),
         stop(f"Why: {words(shown.reason)}") if shown.reason else "",
         collection.text(shown) if shown.action == Action.GC else "",
         " ".join(_notes(shown)),
@@ -130,6 +133,8 @@ def what(shown: Request) -> str:
         return f"{who} asks to {verb} *R{shown.subject}* on {where}"
     if shown.action == Action.GC:
         return f"{who} asks to {verb} *{where}*"
+    if shown.action == Action.LOCK:
+        return f"{who} asks to {locks.asked(shown)}"
     plan = DeletionPlan.from_json(shown.plan)
     tags = many(len(plan.tags), "tag")
     if shown.action == Action.PURGE:
@@ -147,6 +152,8 @@ def body(shown: Request, *, limit: int = _DIGESTS, room: int = ROOM) -> list[Blo
     """
     if shown.action == Action.GC:
         return collection.body(shown)
+    if shown.action == Action.LOCK:
+        return locks.body(shown)
     if shown.action == Action.PURGE_REQUEST:
         windows = shown.plan["windows"]
         total = size(sum(int(w[2]) for w in windows))

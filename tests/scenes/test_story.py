@@ -143,7 +143,8 @@ HOSTILE = [
     ("gc —dry-rum", "--dry-run"),
     ("delete team/api:“1”", "is not a tag"),
     ("tags team/apo", "team/api"),
-    ("lock team/api", "not here yet"),
+    ("lock team/api", "needs --reason"),
+    ("incident start", "not here yet"),
     ("show R999", "no request R999"),
     ("undo team/api:1", "takes a request"),
 ]

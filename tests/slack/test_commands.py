@@ -24,10 +24,11 @@ from bot.slack.verbs import ON, SYNONYMS, Flag, Kind, Takes, available, suggest
 
 HEX = "0123456789ab" * 5 + "0123"
 API = Repository("team/api")
-LATER = ("usage", "doctor", "cleanup", "lock", "unlock", "locks", "incident", "audit")
+LATER = ("usage", "doctor", "cleanup", "incident", "audit")
 HERE = (
     *("help", "whoami", "status", "repos", "tags", "inspect", "delete", "undo", "purge", "gc"),
     *("requests", "show", "cancel", "approve", "deny"),
+    *("lock", "unlock", "locks"),
 )
 
 
@@ -281,7 +282,7 @@ def test_flags_may_stand_before_arguments() -> None:
 def test_every_verb_understands_on(verb: str) -> None:
     takes = VERBS[verb].takes
     argument = {Takes.REQUEST: "R1", Takes.NOTHING: "", Takes.TOPIC: ""}.get(takes, "team/api")
-    reason = "--reason x" if verb == "deny" else ""
+    reason = "--reason x" if any(flag.required for flag in VERBS[verb].flags) else ""
     command = parse(f"{verb} {argument} --on corp {reason}")
     assert command.registry == "corp"
     assert "on" not in command.flags
@@ -398,6 +399,40 @@ def test_a_suggestion_is_never_taken_for_granted() -> None:
 def test_verbs_that_come_later_say_so(verb: str) -> None:
     assert "not here yet" in refused(f"{verb} team/api --keep 3").sentence
     assert "/registry help" in refused(verb).hint
+
+
+def test_a_lock_is_of_one_repository_or_of_all() -> None:
+    made = parse('lock team/api --reason "it moves" —for 2H')
+    assert made.references == (Reference(API),)
+    assert made.flags == {"reason": "it moves", "for": "2h"}
+    every = parse("lock —all --reason it moves")
+    assert every.references == ()
+    assert every.flags == {"all": True, "reason": "it moves"}
+    assert parse("unlock --all").flags == {"all": True}
+    assert parse("locks").verb == "locks"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "hint"),
+    [
+        ("lock", "a repository such as team/api, or --all", "/registry lock REPO | --all"),
+        ("lock team/api", "needs --reason", "--for 2h"),
+        ('lock team/api --all --reason "x"', "a repository or --all, and not both", "REPO | --all"),
+        ('lock team/api:1 --reason "x"', "takes a whole repository", "/registry lock team/api`"),
+        ('lock team/api --reason "x" --for soon', '"soon" is not a duration', "30m, 12h or 7d"),
+        ('lock team/api --reason "x" --for 0h', "is not a duration", "30m"),
+        ('lock team/api --reason "x" --for', "--for needs a value", "--for DUR"),
+        ('lock team/* --reason "x"', "is not a repository name", "/registry lock team/api"),
+        ("unlock", "needs a repository", "/registry unlock"),
+        ("unlock R7", "R7 is a request", "/registry show R7"),
+        ("locks team/api", "takes no argument", "/registry locks"),
+        ("unlock a b", "takes one argument", "/registry unlock"),
+    ],
+)
+def test_locks_that_are_mistyped(text: str, sentence: str, hint: str) -> None:
+    error = refused(text)
+    assert sentence in error.sentence
+    assert hint in error.hint
 
 
 def test_emergency_comes_later() -> None:

@@ -203,7 +203,7 @@ def test_every_notice_can_be_made_of_every_request(name: str, action: str, state
     shown = notice(made(action, state), name, DATA)
     if shown is None:
         assert name == "plan"
-        assert action in {"gc", "undo", "purge request"}
+        assert action in {"gc", "undo", "purge request", "lock"}
         return
     check(shown)
     for text in (read(shown), shown["text"]):
@@ -213,7 +213,8 @@ def test_every_notice_can_be_made_of_every_request(name: str, action: str, state
 
 def test_there_are_no_other_notices() -> None:
     assert notice(made("delete"), "nonsense", {}) is None
-    assert set(notices._NOTICES) == set(NOTICES)
+    of_locks = {"lock ended"}
+    assert set(notices._NOTICES) == {*NOTICES, *of_locks}
 
 
 def test_the_plan_is_pinned_with_whole_digests() -> None:

@@ -156,6 +156,8 @@ def made(action: str, state: State = State.PENDING, **changes: Any) -> Request:
         plan = {"windows": [["team/api", digest(1), 5_000_000], ["team/api", digest(2), 1]]}
     elif action == "gc":
         plan = collection_plan()
+    elif action == "lock":
+        plan = {"verb": "lock", "repository": "team/api", "seconds": 7200.0}
     request = Request(
         id=42,
         token="a-token-that-nobody-guesses-0123456789",
@@ -225,4 +227,4 @@ def decision(user: str, *, approves: bool = True, reason: str = "") -> Decision:
 
 
 STATES = tuple(State)
-ACTIONS = ("delete", "purge", "purge request", "undo", "gc")
+ACTIONS = ("delete", "purge", "purge request", "undo", "gc", "lock")

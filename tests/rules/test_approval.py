@@ -167,7 +167,8 @@ def test_what_stands_in_databases_keeps_its_words() -> None:
         *("denied", "cancelled", "expired", "outdated", "failed", "aborted"),
     ]
     assert [state.value for state in ItemState] == [
-        *("waiting", "attempting", "done", "skipped: moved", "failed", "restored"),
+        *("waiting", "attempting", "done", "skipped: moved", "skipped: locked"),
+        *("failed", "restored"),
     ]
     assert [state.value for state in WindowState] == ["open", "purged", "held", "undone"]
 

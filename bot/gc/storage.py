@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from bot.gc.errors import CommandFailed
+from bot.gc.tree import not_a_storage
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -21,13 +21,13 @@ def blob_sizes(storage_root: Path, digests: Collection[str]) -> Iterator[tuple[s
     blobs = storage_root / "docker" / "registry" / "v2" / "blobs"
     try:
         if not blobs.is_dir():
-            raise _not_a_storage(storage_root)
+            raise not_a_storage(storage_root)
         for digest in digests:
             size = _size(blobs, digest)
             if size is not None:
                 yield digest, size
     except OSError as error:
-        raise _not_a_storage(storage_root) from error
+        raise not_a_storage(storage_root) from error
 
 
 def disk(storage_root: Path) -> tuple[int, int] | None:
@@ -47,10 +47,3 @@ def _size(blobs: Path, digest: str) -> int | None:
         return (blobs / "sha256" / name[:2] / name / "data").stat().st_size
     except FileNotFoundError:
         return None
-
-
-def _not_a_storage(storage_root: Path) -> CommandFailed:
-    return CommandFailed(
-        f"`storage_root` {storage_root} does not hold a registry's storage that the bot can read.",
-        "Write the directory that contains `docker/registry/v2`, or remove `storage_root`.",
-    )

@@ -41,7 +41,7 @@ class Timing:
     """Seconds that the program waits; tests shorten them.
 
     `letter` is how long a message in delivery is left to the process that took it: longer than
-    a call to Slack may last.
+    a call to Slack may last. `doctor` looks at all repositories for so long, `doctor_one` at one.
     """
 
     lease: float = 9.0
@@ -50,6 +50,8 @@ class Timing:
     edit: float = 3.0
     proof: float = 15.0
     preview: float = 60.0
+    doctor: float = 120.0
+    doctor_one: float = 600.0
     drain: float = 20.0
 
 

@@ -11,8 +11,9 @@ from typing import Self
 
 import httpx
 
-from bot.registry import contents, probes
+from bot.registry import blobs, contents, probes
 from bot.registry.auth import Credentials, RegistryAuth
+from bot.registry.blobs import BlobState
 from bot.registry.errors import NotFound, Unsupported
 from bot.registry.failures import failure
 from bot.registry.listing import all_pages
@@ -29,7 +30,7 @@ from bot.registry.reference import (
 )
 from bot.registry.transport import Transport
 
-__all__ = ["DeleteSupport", "RegistryClient", "UploadSupport"]
+__all__ = ["BlobState", "DeleteSupport", "RegistryClient", "UploadSupport"]
 
 
 class RegistryClient:
@@ -184,6 +185,15 @@ class RegistryClient:
         await contents.pull_blob(
             self._transport, Repository.parse(repository), descriptor, deadline
         )
+
+    async def examine_blob(self, repository: str, descriptor: Descriptor) -> BlobState:
+        """As `check_blob`, and where bytes do not come, what is wrong: a few requests more."""
+        return await blobs.examine_blob(self._transport, Repository.parse(repository), descriptor)
+
+    async def has_blob(self, repository: str, digest: str) -> bool:
+        """Whether a repository announces a blob. Alone it proves nothing of the blob's bytes."""
+        name = Repository.parse(repository)
+        return await blobs.has_blob(self._transport, name, Digest.parse(digest))
 
     async def signatures(
         self, repository: str, digest: str, tags: Collection[str] | None = None

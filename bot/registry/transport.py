@@ -86,6 +86,11 @@ class Transport:
         self._turns = turns
         self._http = connections(tls)
 
+    @property
+    def url(self) -> httpx.URL:
+        """The registry's address."""
+        return self._url
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()

@@ -33,6 +33,7 @@ MAX_LENGTH = 3000
 """The longest command, in characters."""
 
 MAX_ARGUMENTS = 100
+_REPOSITORIES = (Takes.REPOSITORY, Takes.ANY_REPOSITORY)
 _REQUEST = re.compile(r"[Rr]?0*([1-9][0-9]{0,8})")
 _LOOKS_LIKE_REQUEST = re.compile(r"[Rr]?[0-9]+")
 _PREFIX = re.compile(r"[a-z0-9._/-]+")
@@ -264,7 +265,7 @@ def _reference(verb: Verb, text: str) -> Reference:
             f"Type `/registry {verb.name} {shown(found.repository)}`; `[[protected]]` in the bot's "
             "settings keeps single tags.",
         )
-    if verb.takes is Takes.REPOSITORY and (found.tag or found.digest):
+    if verb.takes in _REPOSITORIES and (found.tag or found.digest):
         raise CommandError(
             f"{verb.name} takes a repository, and {shown(text)} is an image.",
             f"Type `/registry tags {shown(found.repository)} --match {shown(found.tag or '')}`"

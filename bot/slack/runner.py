@@ -9,6 +9,7 @@ from bot.slack.commands import Command
 from bot.slack.handlers.asking import Asking
 from bot.slack.handlers.base import Click, Clicked, Typed, Verb, Work
 from bot.slack.handlers.deciding import Deciding
+from bot.slack.handlers.examining import Examining
 from bot.slack.handlers.locking import Locking
 from bot.slack.handlers.reading import Reading
 
@@ -23,7 +24,8 @@ class VerbRunner:
     """
 
     def __init__(self, ctx: Context) -> None:
-        reading, asking, deciding = Reading(ctx), Asking(ctx), Deciding(ctx)
+        reading = Reading(ctx, Examining(ctx).shown)
+        asking, deciding = Asking(ctx), Deciding(ctx)
         self._verbs: dict[str, Verb] = {
             **reading.verbs,
             **asking.verbs,

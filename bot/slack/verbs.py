@@ -15,6 +15,7 @@ class Takes(StrEnum):
     PREFIX = "[PREFIX]"
     REPOSITORY = "REPO"
     REPOSITORY_OR_ALL = "REPO | --all"
+    ANY_REPOSITORY = "[REPO]"
     REFERENCE = "REF"
     REFERENCES = "REF…"
     REQUEST = "REQUEST"
@@ -23,7 +24,7 @@ class Takes(StrEnum):
     @property
     def is_optional(self) -> bool:
         """Whether the verb is also complete without."""
-        return self in {Takes.NOTHING, Takes.TOPIC, Takes.PREFIX}
+        return self in {Takes.NOTHING, Takes.TOPIC, Takes.PREFIX, Takes.ANY_REPOSITORY}
 
     @property
     def is_single(self) -> bool:
@@ -43,6 +44,7 @@ _IN_WORDS = {
     Takes.PREFIX: "the beginning of a name",
     Takes.REPOSITORY: "a repository such as team/api",
     Takes.REPOSITORY_OR_ALL: "a repository such as team/api, or --all",
+    Takes.ANY_REPOSITORY: "a repository such as team/api, or nothing for all",
     Takes.REFERENCE: "an image such as team/api:1.4.0",
     Takes.REFERENCES: "one or more images such as team/api:1.4.0",
     Takes.REQUEST: "a request such as R42",
@@ -137,6 +139,10 @@ _ALL = (
         example="/registry inspect team/api:1.4.0",
     ),
     Verb(
+        "doctor", Kind.READ, "find what is broken, and say what mends it", Takes.ANY_REPOSITORY,
+        example="/registry doctor team/api",
+    ),
+    Verb(
         "delete", Kind.CHANGE, "take tags away; other tags on the same image stay, undo works",
         Takes.REFERENCES, (_REASON,), example="/registry delete team/api:1.4.0 team/api:pr-*",
     ),
@@ -170,7 +176,6 @@ _ALL = (
         example='/registry deny R42 --reason "still in use"',
     ),
     _later("usage", Kind.READ, "bytes of a repository"),
-    _later("doctor", Kind.READ, "find broken images"),
     _later("cleanup", Kind.CHANGE, "delete old tags by rule"),
     Verb(
         "lock", Kind.CHANGE, "stop every deletion in a repository, or in all, whoever agrees",
@@ -215,6 +220,8 @@ SYNONYMS: Mapping[str, str] = MappingProxyType(
         "images": "tags",
         "info": "inspect",
         "manifest": "inspect",
+        "fsck": "doctor",
+        "check": "doctor",
         "rm": "delete",
         "remove": "delete",
         "untag": "delete",

@@ -24,10 +24,10 @@ from bot.slack.verbs import ON, SYNONYMS, Flag, Kind, Takes, available, suggest
 
 HEX = "0123456789ab" * 5 + "0123"
 API = Repository("team/api")
-LATER = ("usage", "doctor", "cleanup", "incident", "audit")
+LATER = ("usage", "cleanup", "incident", "audit")
 HERE = (
-    *("help", "whoami", "status", "repos", "tags", "inspect", "delete", "undo", "purge", "gc"),
-    *("requests", "show", "cancel", "approve", "deny"),
+    *("help", "whoami", "status", "repos", "tags", "inspect", "doctor", "delete", "undo"),
+    *("purge", "gc", "requests", "show", "cancel", "approve", "deny"),
     *("lock", "unlock", "locks"),
 )
 
@@ -514,7 +514,12 @@ def test_the_usage_hint_names_verbs_that_are_here() -> None:
 
 def test_what_a_verb_takes_in_words() -> None:
     assert all(takes.in_words for takes in Takes)
-    assert {t for t in Takes if t.is_optional} == {Takes.NOTHING, Takes.TOPIC, Takes.PREFIX}
+    assert {t for t in Takes if t.is_optional} == {
+        Takes.NOTHING,
+        Takes.TOPIC,
+        Takes.PREFIX,
+        Takes.ANY_REPOSITORY,
+    }
     assert not Takes.REFERENCES.is_single
 
 

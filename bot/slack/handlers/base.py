@@ -11,6 +11,7 @@ from bot.rules.approval import Draft, Request
 from bot.rules.policy import Action
 from bot.slack.commands import Command
 from bot.slack.views.blocks import Message
+from bot.slack.views.files import File
 from bot.slack.views.modals import Modal
 from bot.store.store import Transaction
 
@@ -53,7 +54,17 @@ class Clicked:
         return str(self.body.get("value", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is shown, and the file with all of it where the message is too short."""
+
+    message: Message
+    file: File | None = None
+
+
 Verb = Callable[[Typed], Awaitable[Work]]
+Shown = Callable[[Typed], Awaitable[Answer]]
+"""A read whose answer can be shared."""
 Click = Callable[[Clicked], Awaitable[Work]]
 
 

@@ -1,7 +1,6 @@
 """Verbs that only look: help, whoami, status, repos, tags, inspect, requests, show; and Share."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import bot
 from bot.operations import browse
@@ -9,34 +8,33 @@ from bot.operations.context import Context
 from bot.operations.errors import Refusal
 from bot.operations.images import valid_repository
 from bot.slack.commands import CommandError, parse
-from bot.slack.handlers.base import Clicked, Handlers, Typed, Verb, Work, done
+from bot.slack.handlers.base import Answer, Clicked, Handlers, Shown, Typed, Verb, Work, done
 from bot.slack.views import files, notices, reading
 from bot.slack.views import help as help_view
 from bot.slack.views.blocks import Message, context
-from bot.slack.views.files import File
 from bot.store.store import Transaction
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is shown, and the file with all of it where the message is too short."""
-
-    message: Message
-    file: File | None = None
+_SHARED = frozenset({"repos", "tags", "inspect", "status", "requests", "doctor", "locks"})
 
 
 class Reading(Handlers):
-    """Reads of the registry and of the store."""
+    """Reads of the registry and of the store.
 
-    def __init__(self, ctx: Context) -> None:
+    Parameters
+    ----------
+    more : reads of other modules, which can be shared as well.
+    """
+
+    def __init__(self, ctx: Context, more: Mapping[str, Shown]) -> None:
         super().__init__(ctx)
-        self._shown: Mapping[str, Callable[[Typed], Awaitable[Answer]]] = {
+        self._shown: Mapping[str, Shown] = {
             "repos": self._repos,
             "tags": self._tags,
             "inspect": self._inspect,
             "status": self._status,
             "help": self._help,
             "whoami": self._whoami,
+            **more,
         }
 
     @property
@@ -131,7 +129,7 @@ class Reading(Handlers):
             command = parse(clicked.value)
         except CommandError as error:
             raise Refusal(error.sentence, error.hint) from error
-        if command.verb not in {"repos", "tags", "inspect", "status", "requests", "locks"}:
+        if command.verb not in _SHARED:
             raise Refusal("Only what was read can be shared.", "")
         asked = clicked.asked
         typed = Typed(command, asked, "", clicked.name)

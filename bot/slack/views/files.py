@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.operations.browse import Inspection, Repositories, Tags
+from bot.operations.doctor import Report
 from bot.rules.approval import Request
+from bot.rules.health import advice
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action
+from bot.slack.views import doctor
 from bot.slack.views.reading import is_cut_off
 from bot.slack.views.spreadsheet import Cell, csv_of
 
@@ -100,6 +103,26 @@ def of_inspection(result: Inspection) -> File | None:
     head = ("platform", "digest", "size bytes", "layers", "created")
     rows = ((p.platform, p.digest, p.size, p.layers, _moment(p.created)) for p in result.platforms)
     return File("platforms.csv", f"Platforms of {result.repository}", csv_of(head, rows))
+
+
+def of_doctor(seen: Report) -> File | None:
+    """Everything that was found, where it is more than a message shows."""
+    if not doctor.is_cut_off(seen):
+        return None
+    head = ("problem", "repository", "tag or digest", "tags", "platforms", "said", "what to do")
+    rows = (
+        (
+            found.fault.value,
+            found.repository,
+            found.subject,
+            " ".join(found.tags),
+            " ".join(found.platforms),
+            found.detail,
+            advice(found, seen.host),
+        )
+        for found in seen.findings
+    )
+    return File("doctor.csv", f"What doctor found on {seen.registry}", csv_of(head, rows))
 
 
 def _moment(moment: datetime | None) -> str:

@@ -93,7 +93,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One registry in the answer to `status`."""
+    """One registry in the answer to `status`; `purged`: a collection would free something."""
 
     registry: str
     problem: str = ""
@@ -104,6 +104,7 @@ class Health:
     open_requests: int = 0
     open_windows: int = 0
     window_bytes: int = 0
+    purged: bool = False
 
 
 async def repositories(
@@ -163,6 +164,7 @@ async def tags(
             f"No tag of {repository} matches {match}.",
             f"`/registry tags {repository}` lists all {len(plain)}.",
             tuple(get_close_matches(match, plain, 3, 0.4)),
+            wrong=match,
         )
     rows = await _rows(reader, snapshot, wanted)
     rows.sort(key=lambda row: natural_key(row.tag), reverse=True)
@@ -263,6 +265,7 @@ def unknown_tag(snapshot: Snapshot, tag: str) -> Refusal:
         f"{snapshot.repository} has no tag {tag}.",
         f"`/registry tags {snapshot.repository}` lists all {len(plain)}.",
         tuple(get_close_matches(tag, plain, 3, 0.4)),
+        wrong=f"{snapshot.repository}:{tag}",
     )
 
 
@@ -349,6 +352,7 @@ async def _health(ctx: Context, registry: Registry) -> Health:
         running = await tx.jobs.running_exclusive(registry.name)
         open_requests = await tx.requests.open_on(registry.name)
         windows = await tx.windows.open_on(registry.name)
+        purged = await tx.jobs.ended_since(registry.name, ["purge", "end window"], "collect")
     refusal = registry.collector.refusal() if registry.collector else registry.gc_note
     problem = hint = deletes = ""
     try:
@@ -366,6 +370,7 @@ async def _health(ctx: Context, registry: Registry) -> Health:
         len(open_requests),
         len(windows),
         sum(window.size for window in windows),
+        purged and not refusal,
     )
 
 

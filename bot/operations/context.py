@@ -103,6 +103,7 @@ class Context:
                 f"No registry called {wanted} is served here.",
                 f"You can use --on {' or --on '.join(names)}." if names else "",
                 tuple(get_close_matches(wanted, names, 3, 0.5)),
+                wrong=wanted,
             )
         if len(names) == 1:
             return self.registry(names[0])
@@ -114,6 +115,8 @@ class Context:
         raise Refusal(
             "Several registries are served here.",
             f"Say which: --on {' or --on '.join(names)}.",
+            tuple(f"--on {name}" for name in names[:3]),
+            wrong="",
         )
 
 

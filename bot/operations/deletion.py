@@ -10,7 +10,7 @@ from bot.operations.errors import Refusal
 from bot.operations.images import ImageReader
 from bot.registry.client import DeleteSupport, UploadSupport
 from bot.registry.errors import Forbidden, RegistryError, Unauthorized
-from bot.registry.reference import Reference, match_tag, signed_digest
+from bot.registry.reference import Reference, match_tag, natural_key, signed_digest
 from bot.rules.approval import Draft, Item
 from bot.rules.plan import (
     DeletionPlan,
@@ -85,6 +85,8 @@ async def _bare(reader: ImageReader, name: str) -> Refusal:
     return Refusal(
         f"{name} is a whole repository; say which of its tags: {listed}.",
         f"Type {name}:TAG, or {name}:* for every tag.",
+        tuple(f"{name}:{tag}" for tag in sorted(tags, key=natural_key, reverse=True)[:3]),
+        wrong=name,
     )
 
 

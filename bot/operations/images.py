@@ -83,6 +83,7 @@ class ImageReader:
             f"There is no repository {repository} on {self._registry.name}.",
             "`/registry repos` lists them.",
             tuple(close[:3]),
+            wrong=repository,
         )
 
     async def digests(self, repository: str, tags: Iterable[str]) -> dict[str, str]:

@@ -147,7 +147,10 @@ def _verb(name: str) -> Verb:
         known = SYNONYMS.get(name.lower())
         close = (known,) if known else suggest(name, [verb.name for verb in available()])
         raise CommandError(
-            f"There is no verb {shown(name)}.", "`/registry help` lists all verbs.", close
+            f"There is no verb {shown(name)}.",
+            "`/registry help` lists all verbs.",
+            close,
+            wrong=name,
         )
     if not found.available:
         raise CommandError(
@@ -226,6 +229,7 @@ def _no_arguments(verb: Verb, arguments: Sequence[str]) -> None:
             f"{verb.name} takes no argument, and {shown(arguments[0])} is one.",
             f"Type `{verb.usage}`",
             suggest(f"--{arguments[0]}", names),
+            wrong=arguments[0],
         )
 
 

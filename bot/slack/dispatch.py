@@ -7,7 +7,7 @@ and what is answered, so that a crash either repeats it or leaves nothing to rep
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
@@ -18,6 +18,7 @@ from bot.operations.errors import Refusal
 from bot.registry.errors import RegistryError
 from bot.rules.approval import Request
 from bot.rules.policy import Actor
+from bot.slack import steps
 from bot.slack.commands import CommandError, parse
 from bot.slack.handlers.base import Said as Answer
 from bot.slack.people import Where
@@ -32,6 +33,7 @@ from bot.store.store import Transaction
 
 log = structlog.get_logger()
 
+_RUN = "run_"
 READS = frozenset(verb.name for verb in available() if verb.kind is Kind.READ)
 
 
@@ -42,6 +44,15 @@ class Incoming:
     where: Where
     response_url: str | None
     body: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The command, where one was typed."""
+        return str(self.body.get("text", ""))
+
+    def typing(self, text: str) -> "Incoming":
+        """The same person at the same place, typing a command."""
+        return replace(self, body={**self.body, "text": text})
 
     @property
     def modal(self) -> Mapping[str, str] | None:
@@ -95,10 +106,11 @@ class Dispatcher:
 
     async def command(self, job: Job) -> None:
         """A slash command."""
-        incoming = Incoming.of(job)
-        text = str(incoming.body.get("text", ""))
-        verb = "unknown"
-        async with self._answering(job, incoming, lambda: verb, text):
+        await self._run(job, Incoming.of(job))
+
+    async def _run(self, job: Job, incoming: Incoming) -> None:
+        text, verb = incoming.text, "unknown"
+        async with self._answering(job, incoming, lambda: verb):
             command = parse(text)
             verb = command.verb
             actor = await self._people.actor(incoming.where, changes=verb not in READS)
@@ -111,8 +123,12 @@ class Dispatcher:
         """A pressed button."""
         incoming = Incoming.of(job)
         action = str(incoming.body.get("action", ""))
+        if action.startswith(_RUN):
+            # A next step that an answer offered: as if they had typed it themselves.
+            await self._run(job, incoming.typing(str(incoming.body.get("value", ""))))
+            return
         what = f"click {action.rstrip('0123456789')}"[:40]
-        async with self._answering(job, incoming, lambda: what, action):
+        async with self._answering(job, incoming, lambda: what):
             changes = action not in {"details", "share"}
             actor = await self._people.actor(incoming.where, changes=changes)
             asked = Asked(actor, incoming.where.channel, str(incoming.body.get("reason", "")))
@@ -161,7 +177,7 @@ class Dispatcher:
 
     @contextlib.asynccontextmanager
     async def _answering(
-        self, job: Job, incoming: Incoming, what: Callable[[], str], text: str
+        self, job: Job, incoming: Incoming, what: Callable[[], str]
     ) -> AsyncIterator[None]:
         """Whatever goes wrong inside, the person is told."""
         try:
@@ -171,16 +187,15 @@ class Dispatcher:
         except AuditUnwritable as error:
             await self._unwritten(job, incoming, what(), error)
         except CommandError as error:
-            await self._tell(
-                job, incoming, what(), Refusal(error.sentence, error.hint, error.suggestions)
-            )
+            refusal = Refusal(error.sentence, error.hint, error.suggestions, wrong=error.wrong)
+            await self._tell(job, incoming, what(), refusal)
         except Refusal as refusal:
             await self._tell(job, incoming, what(), refusal)
         except (RegistryError, GcError) as error:
             await self._tell(job, incoming, what(), Refusal(error.sentence, error.hint))
         except Exception:
             mark = secrets.token_hex(3)
-            log.exception("a command failed", mark=mark, what=what(), length=len(text))
+            log.exception("a command failed", mark=mark, what=what())
             await self._tell(
                 job,
                 incoming,
@@ -222,11 +237,15 @@ class Dispatcher:
                 detail={
                     "what": what,
                     "why": refusal.sentence[:500],
-                    "input": str(incoming.body.get("text", ""))[:500],
+                    "input": incoming.text[:500],
                 },
             )
         said = notices.refusal(
-            refusal.sentence, refusal.hint, refusal.suggestions, people=refusal.names_people
+            refusal.sentence,
+            refusal.hint,
+            refusal.suggestions,
+            people=refusal.names_people,
+            steps=steps.after(refusal.hint, incoming.text, refusal.wrong, refusal.suggestions),
         )
         # Whoever presses Deny expects a form, and may close what comes before it has been read.
         await self._answer(tx, incoming, said, twice=what == "click deny")
@@ -241,6 +260,7 @@ class Dispatcher:
                 notices.refusal(
                     f"Your command could not be carried out ({why}).",
                     "`/registry requests` shows what there is. Then try again.",
+                    steps=["requests"],
                 ),
             )
 

@@ -51,6 +51,7 @@ class FlagReader:
                     f"{shown(word.text)} is not a flag: flags have two dashes.",
                     f"Type {self._usage}",
                     suggest(f"-{word.text}", names),
+                    wrong=word.text,
                 )
             else:
                 arguments.append(word.text)
@@ -77,6 +78,7 @@ class FlagReader:
             f"{self._verb.name} has no flag {shown(word.text)}.",
             f"{hint}Type {self._usage}",
             suggest(f"--{name}", [f"--{known_name}" for known_name in known]),
+            wrong=word.text,
         )
 
     def _value(self, flag: Flag, word: Word) -> str | bool:
@@ -121,6 +123,7 @@ def _checked(flag: Flag, given: str) -> str:
                 f"--{flag.name} cannot be {shown(given)}.",
                 f"It is one of {', '.join(flag.choices)}.",
                 suggest(given, flag.choices),
+                wrong=given,
             )
         return given.lower()
     if flag.value == "N":

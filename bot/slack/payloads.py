@@ -53,11 +53,12 @@ def click(body: Body) -> Row:
 def submission(body: Body) -> Row:
     """A submitted modal."""
     view = body.get("view") or {}
+    form = _form(view)
     return {
         **_person(body),
-        "channel": "",
         "action": f"{view.get('callback_id', '')}{SENT}",
-        **_form(view),
+        "value": form["metadata"].get("value", ""),
+        **form,
     }
 
 
@@ -79,7 +80,6 @@ def _form(view: Body) -> Row:
     return {
         "view": {"view_id": view.get("id", "")},
         "channel": kept.get("channel", ""),
-        "value": kept.get("value", ""),
         "metadata": kept,
         "values": (view.get("state") or {}).get("values") or {},
     }

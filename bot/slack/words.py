@@ -19,10 +19,20 @@ class CommandError(Exception):
 
     The texts hold at most 80 characters in a row of what was typed, without control characters.
     They are not escaped for mrkdwn: that is the views' part.
+
+    `wrong` is what the suggestions stand for, as it was typed: see `steps.corrected`.
     """
 
-    def __init__(self, sentence: str, hint: str = "", suggestions: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        sentence: str,
+        hint: str = "",
+        suggestions: Sequence[str] = (),
+        *,
+        wrong: str | None = None,
+    ) -> None:
         super().__init__(sentence)
+        self.wrong = wrong
         self.sentence = sentence
         self.hint = hint
         self.suggestions = tuple(suggestions)[:3]

@@ -250,6 +250,14 @@ class Jobs:
         )
         return int(await self._conn.scalar(query) or 0)
 
+    async def ended_since(self, registry: str, kinds: Iterable[str], last: str) -> bool:
+        """Whether a job of these kinds has ended on a registry since the last of kind `last`."""
+        ended = sa.and_(jobs.c.registry == registry, jobs.c.state == "done", jobs.c.outcome == "ok")
+        newest = sa.select(sa.func.max(jobs.c.finished_at))
+        wanted = await self._conn.scalar(newest.where(ended, jobs.c.kind.in_(list(kinds))))
+        before = await self._conn.scalar(newest.where(ended, jobs.c.kind == last))
+        return wanted is not None and (before is None or wanted > before)
+
     async def running_exclusive(self, registry: str) -> tuple[str, int | None] | None:
         """Kind and request of the job that holds the registry's lock."""
         query = sa.select(jobs.c.kind, jobs.c.request_id).where(

@@ -69,9 +69,13 @@ class Asking(Handlers):
             self._ctx, registry, delete_untagged=untagged, name=typed.name, limited=False
         )
 
+        ask = " ".join(
+            ["gc", *(["--delete-untagged"] if untagged else []), f"--on {registry.name}"]
+        )
+
         async def look(tx: Transaction) -> Message:
             windows = await tx.windows.open_on(registry.name)
-            return gc_view.dry_run(registry.name, seen, _by_request(windows))
+            return gc_view.dry_run(registry.name, seen, _by_request(windows), ask)
 
         return look
 
@@ -109,7 +113,10 @@ class Asking(Handlers):
             references = [parse_reference(name) for name in names]
             made = await deletion.request_purge(self._ctx, asked, registry, references)
         else:
-            raise Refusal(f"Ask for it again with `/registry {request.action}`.", "")
+            raise Refusal(
+                f"A {request.action} is not repeated by a button.",
+                f"Ask for it again with `/registry {request.action}`.",
+            )
         return submitting(made)
 
 

@@ -133,7 +133,8 @@ class Handlers:
         if request.channel != clicked.asked.channel:
             raise Refusal(
                 f"{request.name} belongs to another channel; nothing was done.",
-                f"`/registry show {request.name}` in its own channel shows it.",
+                f"Its own is <#{request.channel}>: ask for it there.",
+                names_people=True,
             )
         stamp = str(clicked.body.get("message_ts", ""))
         if stamp and stamp != request.message_ts and not clicked.body.get("ephemeral"):

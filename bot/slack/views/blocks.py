@@ -158,6 +158,31 @@ def actions(*buttons: Block) -> Block:
     return {"type": "actions", "elements": list(buttons)}
 
 
+_VALUE = 2000
+_LABEL = 75
+
+
+def steps(commands: Iterable[str], labels: Mapping[str, str] | None = None) -> list[Block]:
+    """Buttons that run commands as whoever presses them; commands too long for one are left out.
+
+    Parameters
+    ----------
+    labels : by command what stands on its button; by default the command itself.
+    """
+    named = labels or {}
+    kept = [command for command in commands if len(command) <= _VALUE]
+    return [
+        button(plain(named.get(command, command), _LABEL), f"run_{number}", command)
+        for number, command in enumerate(kept)
+    ]
+
+
+def step_row(commands: Iterable[str], labels: Mapping[str, str] | None = None) -> list[Block]:
+    """A row of such buttons, where there is one."""
+    row = steps(commands, labels)
+    return [actions(*row)] if row else []
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Block:
     """A table; cells are raw text, so nothing in them is ever markup.
 

@@ -19,6 +19,7 @@ from bot.slack.views.blocks import (
     message,
     section,
     size,
+    step_row,
     when,
     words,
 )
@@ -196,8 +197,10 @@ def _found(seen: Mapping[str, Any] | None) -> str:
     return f"Preview: {many(seen['blobs'], 'blob')}, {bytes_}{manifests}."
 
 
-def dry_run(registry: str, seen: Any, windows: list[tuple[str, int, float]]) -> Message:
-    """The answer to `gc --dry-run`."""
+def dry_run(
+    registry: str, seen: Any, windows: list[tuple[str, int, float]], ask: str = "gc"
+) -> Message:
+    """The answer to `gc --dry-run`; `ask` is the command that asks for what it showed."""
     bytes_ = size(seen.size) if seen.size is not None else "bytes unknown (no `storage_root`)"
     sentence = (
         f"A collection of {words(registry, 80)} would free {many(seen.blobs, 'blob')}, {bytes_}."
@@ -215,5 +218,6 @@ def dry_run(registry: str, seen: Any, windows: list[tuple[str, int, float]]) -> 
         blocks.append(
             section("Open undo windows keep their bytes:\n" + "\n".join(lines[:count]) + rest)
         )
-    blocks.append(context(f"{code('/registry gc')} asks for it."))
+    blocks += step_row([ask], {ask: "Ask for it"})
+    blocks.append(context(f"{code(f'/registry {ask}')} asks for it."))
     return message(f"{sentence} Nothing was changed.", blocks)

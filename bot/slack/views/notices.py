@@ -24,6 +24,7 @@ from bot.slack.views.blocks import (
     paragraphs,
     section,
     size,
+    step_row,
     stop,
     when,
     words,
@@ -35,19 +36,26 @@ _ID = re.compile(r"&lt;([@#][A-Z0-9]{2,20}|@(?:local:[^<>&]+|bot))&gt;")
 
 
 def refusal(
-    sentence: str, hint: str = "", suggestions: Sequence[str] = (), *, people: bool = False
+    sentence: str,
+    hint: str = "",
+    suggestions: Sequence[str] = (),
+    *,
+    people: bool = False,
+    steps: Sequence[str] = (),
 ) -> Message:
     """Why not, what to do next, and up to three close names.
 
     Parameters
     ----------
     people : the bot wrote the texts itself, and the ids in them are shown as names.
+    steps : complete commands, which become buttons.
     """
     shown = _refusal(sentence, hint, suggestions)
     if people:
         shown["text"] = named(_ID.sub(r"<\1>", shown["text"]))
         for block in shown["blocks"]:
             block["text"]["text"] = named(_ID.sub(r"<\1>", block["text"]["text"]))
+    shown["blocks"] += step_row(steps)
     return shown
 
 

@@ -1,6 +1,6 @@
 """Answers to reads: repositories, tags, one image, status, lists of requests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bot.operations.browse import (
     Health,
@@ -28,6 +28,8 @@ from bot.slack.views.blocks import (
     rows_that_fit,
     section,
     size,
+    step_row,
+    steps,
     table,
     when,
     words,
@@ -37,9 +39,17 @@ _LISTED = 10
 _HEALTHS = 20  # two blocks each
 
 
-def share_row(command: str) -> list[Block]:
-    """The button that shows an answer to the whole channel, by asking again."""
-    return [actions(button("Share", "share", command))] if 0 < len(command) <= 1900 else []
+def share_row(command: str, next_: Mapping[str, str] | None = None) -> list[Block]:
+    """The button that shows an answer to the whole channel, by asking again.
+
+    Parameters
+    ----------
+    next_ : what one may want to do next: label by command.
+    """
+    # What is shared has no command, and no next steps either: they were somebody's own.
+    if not 0 < len(command) <= 1900:
+        return []
+    return [actions(button("Share", "share", command), *steps(next_ or {}, next_))]
 
 
 def repositories(result: Repositories, command: str) -> Message:
@@ -67,7 +77,7 @@ def repositories(result: Repositories, command: str) -> Message:
             section(f"*{count}* on {words(result.registry, 80)}{where}"),
             table(head, rows, right=[1, 2] if sized else [1]),
             *([context(*notes)] if notes else []),
-            *share_row(command),
+            *share_row(command, {f"{command} --all": "Show all"} if result.hidden_empty else None),
         ],
     )
 
@@ -260,7 +270,8 @@ def status(rows: Sequence[Health], version: str, command: str) -> Message:
         blocks.append(section(more))
     blocks.append(context(f"registry-bot {version}"))
     text = "\n".join([*texts[:count], *([more] if more else [])])
-    return message(text, [*blocks, *share_row(command)])
+    collect = {f"gc --on {row.registry}": f"Collect {row.registry}" for row in rows if row.purged}
+    return message(text, [*blocks, *share_row(command, dict(list(collect.items())[:3]))])
 
 
 def _answers(row: Health) -> str:
@@ -276,6 +287,9 @@ def _health(row: Health) -> list[str]:
         f"Garbage collection: {mark_commands(row.collection[:400])}",
         f"At work: {words(row.busy)}" if row.busy else "",
         f"{many(row.open_requests, 'open request')}, {windows}{held}",
+        "Images were purged since the last collection: the next one frees their bytes"
+        if row.purged
+        else "",
     ]
     return [detail for detail in details if detail.strip()]
 
@@ -288,9 +302,11 @@ def request_list(requests: Sequence[Request], *, everything: bool, command: str)
             if everything
             else f"Nothing is open here. {code('/registry requests --all')} shows what was."
         )
-        return message(text)
-    lines = [_request_line(request) for request in requests]
+        further = [] if everything else [f"{command} --all"]
+        return message(text, [section(text), *step_row(further)])
+    lines = [request_line(request) for request in requests]
     count = fitting(lines)
+    first = min(count, _WITH_BUTTON)
     title = "Requests" if everything else "Open requests and undo windows"
     rest = len(requests) - count
     more = f"{many(rest, 'older request')} not shown" if rest else ""
@@ -299,11 +315,20 @@ def request_list(requests: Sequence[Request], *, everything: bool, command: str)
         f"{title}, newest first: {', '.join(said)}" + (f"; {more}" if more else ""),
         [
             section(f"*{title}*, newest first"),
-            *paragraphs(lines[:count]),
+            *(with_details(r, line) for r, line in zip(requests, lines[:first], strict=False)),
+            *paragraphs(lines[first:count]),
             *([context(more)] if more else []),
             *share_row(command),
         ],
     )
+
+
+_WITH_BUTTON = 15
+
+
+def with_details(request: Request, line: str) -> Block:
+    """A line about a request, with the button that shows all of it."""
+    return {**section(line), "accessory": button("Details", "details", request.token)}
 
 
 def _about(request: Request) -> str:
@@ -312,7 +337,8 @@ def _about(request: Request) -> str:
     return f"{words(request.action)}{subject}"
 
 
-def _request_line(request: Request) -> str:
+def request_line(request: Request) -> str:
+    """A request in a line."""
     names = [
         f"{i.repository}:{i.tag}" if i.tag else f"{i.repository}@{i.digest[:19]}"
         for i in request.items

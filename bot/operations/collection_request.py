@@ -109,7 +109,7 @@ async def request_collection(
 ) -> Draft:
     """Ask for a collection, with a dry run as far as there is time for one."""
     collector = collector_of(registry)
-    rule = requesting.judge(ctx, asked, Action.GC, [])
+    rules = requesting.judge(ctx, asked, Action.GC, [])
     async with ctx.store.reading() as tx:
         others = await tx.requests.open_on(registry.name, Action.GC)
         windows = await tx.windows.open_on(registry.name)
@@ -141,4 +141,4 @@ async def request_collection(
         "mode": collector.settings.mode,
         "unsafe": collector.settings.unsafe_allow_live_gc,
     }
-    return requesting.draft(ctx, asked, registry, Action.GC, rule, plan=plan)
+    return requesting.draft(ctx, asked, registry, Action.GC, rules, plan=plan)

@@ -1,6 +1,6 @@
 """What every operation works with, wired once by the program."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo
@@ -55,9 +55,17 @@ class Timing:
     drain: float = 20.0
 
 
+async def _nothing() -> None:
+    """Nobody has to be asked anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The rooms that an operation may use."""
+    """The rooms that an operation may use.
+
+    `refresh` is awaited before the policy decides, outside of transactions: it asks Slack who is
+    in its user groups, and never fails (whom it could not ask about is unknown to the policy).
+    """
 
     store: Store
     policy: Policy
@@ -65,6 +73,7 @@ class Context:
     max_tags: int
     timezone: ZoneInfo
     timing: Timing = field(default_factory=Timing)
+    refresh: Callable[[], Awaitable[None]] = _nothing
 
     def registry(self, name: str) -> Registry:
         """The registry called `name`; refuses one that the settings no longer know."""
@@ -122,8 +131,9 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asked, and where."""
+    """Who asked, and where. `emergency`: with `--emergency`, so that only that table decides."""
 
     actor: Actor
     channel: str
     reason: str = ""
+    emergency: bool = False

@@ -42,12 +42,12 @@ async def request_delete(
     count = sum(len(tags) for _, tags in chosen)
     _refuse_too_many(ctx, count)
     plan = plan_untag(registry.name, chosen)
-    rule = requesting.judge(ctx, asked, Action.DELETE, _targets(plan))
+    rules = requesting.judge(ctx, asked, Action.DELETE, _targets(plan))
     plan = replace(plan, method=await _untag_method(registry, plan))
     plan = replace(plan, warnings=_untag_warnings(plan))
     items = [Item(n, repo, tag, digest) for n, (repo, tag, digest) in enumerate(plan.tags)]
     return requesting.draft(
-        ctx, asked, registry, Action.DELETE, rule, plan=plan.as_json(), items=items
+        ctx, asked, registry, Action.DELETE, rules, plan=plan.as_json(), items=items
     )
 
 
@@ -212,12 +212,12 @@ async def request_purge(
     _refuse_too_many(ctx, count)
     _refuse_needed(chosen)
     untagged = [Target(registry.name, d.repository, None) for d in plan.digests if not d.tags]
-    rule = requesting.judge(ctx, asked, Action.PURGE, [*_targets(plan), *untagged])
+    rules = requesting.judge(ctx, asked, Action.PURGE, [*_targets(plan), *untagged])
     await deletable(registry, plan)
     plan = replace(plan, warnings=_missing(plan))
     items = [Item(n, d.repository, "", d.digest) for n, d in enumerate(plan.digests)]
     return requesting.draft(
-        ctx, asked, registry, Action.PURGE, rule, plan=plan.as_json(), items=items
+        ctx, asked, registry, Action.PURGE, rules, plan=plan.as_json(), items=items
     )
 
 

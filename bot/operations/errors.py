@@ -1,4 +1,4 @@
-"""The one way an operation says no."""
+"""The ways in which an operation says no, or not yet."""
 
 
 class Refusal(Exception):
@@ -9,6 +9,8 @@ class Refusal(Exception):
     otherwise they are shown as plain text, mentions included. `wrong` is the part of a command
     that the suggestions stand for, as it was typed: a repository, `repo:tag`, the value of a
     flag; "" where something is missing that a suggestion adds.
+    `request_id` and `rule` are for the audit trail: what was refused about which request, and by
+    which rule.
     """
 
     def __init__(
@@ -19,6 +21,8 @@ class Refusal(Exception):
         *,
         names_people: bool = False,
         wrong: str | None = None,
+        request_id: int | None = None,
+        rule: str = "",
     ) -> None:
         super().__init__(sentence)
         self.wrong = wrong
@@ -26,3 +30,13 @@ class Refusal(Exception):
         self.hint = hint
         self.suggestions = suggestions
         self.names_people = names_people
+        self.request_id = request_id
+        self.rule = rule
+
+
+class Undecided(Exception):
+    """Whether an approved request may run cannot be told at the moment; `sentence` says why."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence

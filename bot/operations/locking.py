@@ -34,9 +34,9 @@ async def request_lock(
     """
     if repository:
         await ImageReader(ctx.store, registry).tags(repository)
-    rule = requesting.judge(ctx, asked, Action.LOCK, _targets(registry.name, repository))
+    rules = requesting.judge(ctx, asked, Action.LOCK, _targets(registry.name, repository))
     plan = {"verb": "lock", "repository": repository, "seconds": seconds}
-    return requesting.draft(ctx, asked, registry, Action.LOCK, rule, plan=plan)
+    return requesting.draft(ctx, asked, registry, Action.LOCK, rules, plan=plan)
 
 
 async def request_unlock(ctx: Context, asked: Asked, registry: Registry, repository: str) -> Draft:
@@ -51,7 +51,7 @@ async def request_unlock(ctx: Context, asked: Asked, registry: Registry, reposit
     found = next((lock for lock in held if lock.repository == repository), None)
     if found is None:
         raise _not_locked(registry.name, repository, held)
-    rule = requesting.judge(ctx, asked, Action.LOCK, _targets(registry.name, repository))
+    rules = requesting.judge(ctx, asked, Action.LOCK, _targets(registry.name, repository))
     plan = {
         "verb": "unlock",
         "repository": repository,
@@ -60,7 +60,7 @@ async def request_unlock(ctx: Context, asked: Asked, registry: Registry, reposit
         "reason": found.reason,
         "by": found.actor,
     }
-    return requesting.draft(ctx, asked, registry, Action.LOCK, rule, plan=plan)
+    return requesting.draft(ctx, asked, registry, Action.LOCK, rules, plan=plan)
 
 
 def _targets(registry: str, repository: str) -> list[Target]:

@@ -6,23 +6,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.operations import locked
+from bot.operations import eligibility, locked
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
 from bot.rules.approval import Draft, Item, Request
 from bot.rules.plan import DeletionPlan
-from bot.rules.policy import Action, Approval, Rule, Target
+from bot.rules.policy import Action, Approval, Policy, Rule, Target
 from bot.store.store import Transaction
 
 EXPIRE = "expire"
+REMIND = "remind"
+NOTIFY = "notify"
+"""Where the plan of an emergency keeps the people who are told of it."""
 
 
-def judge(ctx: Context, asked: Asked, action: Action, targets: Sequence[Target]) -> Rule:
-    """The rule that decides this; refuses what no rule allows, naming the rule."""
-    verdict = ctx.policy.judge(asked.actor, action, targets, asked.reason)
+def judge(
+    ctx: Context, asked: Asked, action: Action, targets: Sequence[Target]
+) -> tuple[Rule, ...]:
+    """The rules that decide this, the one whose approvers are asked first; for :func:`draft`.
+
+    Raises
+    ------
+    Refusal : no rule allows it, naming the rule that does not.
+    """
+    verdict = ctx.policy.judge(
+        asked.actor, action, targets, asked.reason, emergency=asked.emergency
+    )
     if not verdict.allowed or verdict.rule is None:
-        raise Refusal(verdict.sentence, verdict.hint)
-    return verdict.rule
+        rule = verdict.rule.name if verdict.rule else ""
+        raise Refusal(verdict.sentence, verdict.hint, rule=rule)
+    return verdict.rules
 
 
 def draft(
@@ -30,14 +43,20 @@ def draft(
     asked: Asked,
     registry: Registry,
     action: Action,
-    rule: Rule,
+    rules: Sequence[Rule],
     *,
     plan: Mapping[str, Any],
     items: Sequence[Item] = (),
     subject: int | None = None,
 ) -> Draft:
-    """Everything pinned at this moment, the rule's terms included."""
+    """Everything pinned at this moment, the terms of the rules included."""
+    policy, rule = ctx.policy, rules[0]
     confirm = rule.approval is Approval.CONFIRM
+    kept = dict(plan)
+    if len(rules) > 1:
+        kept[eligibility.ALSO] = eligibility.pinned(policy, rules)
+    if asked.emergency:
+        kept[NOTIFY] = _told(policy)
     return Draft(
         registry=registry.name,
         action=action,
@@ -45,19 +64,29 @@ def draft(
         team=asked.actor.team,
         channel=ctx.announced(asked.channel, registry.name),
         reason=asked.reason,
-        plan=plan,
+        plan=kept,
         rule=rule.name,
-        rule_fingerprint=rule.fingerprint,
+        rule_fingerprint=policy.fingerprint(rule),
         approval=rule.approval,
-        approvals_needed=1 if confirm else rule.steps[0].approvals_needed,
-        approvers=(asked.actor.user,) if confirm else ctx.policy.approvers(rule),
+        approvals_needed=1 if confirm else sum(s.approvals_needed for s in rule.steps),
+        approvers=(asked.actor.user,) if confirm else policy.approvers(rule),
         allow_self_approval=rule.allow_self_approval,
         expires_after=rule.expires_after,
         execute_within=rule.execute_within,
         undo_window=rule.undo_window,
         items=tuple(items),
         subject=subject,
+        steps=eligibility.steps(policy, rule, asked.actor.user),
+        emergency=asked.emergency,
+        remind_after=rule.remind_after,
     )
+
+
+def _told(policy: Policy) -> list[str]:
+    """Whom an emergency is told to: people, and user groups of which Slack does not tell who."""
+    people, names = policy.people, policy.emergency.notify
+    groups = [policy.groups[name].slack_usergroup for name in people.silent(names)]
+    return [*sorted(people.known(names)), *groups]
 
 
 async def submit(tx: Transaction, wanted: Draft) -> Request:
@@ -76,6 +105,9 @@ async def submit(tx: Transaction, wanted: Draft) -> Request:
         wanted = replace(wanted, plan={**wanted.plan, "touches": touched})
     request = await tx.requests.create(wanted)
     await tx.jobs.add(EXPIRE, request_id=request.id, at=request.expires_at)
+    if wanted.remind_after is not None:
+        at = request.created_at + wanted.remind_after
+        await tx.jobs.add(REMIND, request_id=request.id, at=at)
     await tx.audit.about(
         request,
         "request.created",
@@ -89,6 +121,8 @@ async def submit(tx: Transaction, wanted: Draft) -> Request:
         },
     )
     await tx.outbox.refresh(request.id)
+    if wanted.emergency:
+        await tx.outbox.thread(request.id, "emergency", {})
     if wanted.items or wanted.action == Action.GC:
         await tx.outbox.thread(request.id, "plan", {})
     return request

@@ -4,8 +4,9 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from bot.operations import approvals
+from bot.operations import approvals, eligibility
 from bot.operations.context import Context
+from bot.operations.errors import Undecided
 from bot.operations.locked import standing_in_the_way
 from bot.operations.worker import TryLater
 from bot.registry.errors import ProtocolError, RateLimited, RegistryError, Unreachable
@@ -34,7 +35,8 @@ async def begin(
 
     Raises
     ------
-    TryLater : the registry does not answer, and there is time left.
+    TryLater : the registry does not answer, or Slack does not tell whose approval still counts,
+        and there is time left.
     """
     if job.request_id is None:
         return None
@@ -46,9 +48,10 @@ async def begin(
         return None
     if await _too_late(ctx, job, request):
         return None
+    await ctx.refresh()
     try:
         async with patient(ctx, job, request):
-            why = approvals.lost_approval(ctx, request) or await recheck(request)
+            why = eligibility.lost(ctx, request) or await recheck(request)
     except RegistryError as error:
         await fail(ctx, job, request, f"{error.sentence} {error.hint}".strip())
         return None
@@ -70,12 +73,14 @@ async def begin(
 async def patient(ctx: Context, job: Job, request: Request) -> AsyncIterator[None]:
     """Wait for a registry that does not answer, or answers nonsense, and show that we do.
 
+    The same while nobody can tell whether the request may still run.
+
     What is half-done (a placeholder over a tag) must be finished, so there is no end to this;
     before the first change `execute_within` ends it.
     """
     try:
         yield
-    except (Unreachable, RateLimited, ProtocolError) as error:
+    except (Unreachable, RateLimited, ProtocolError, Undecided) as error:
         async with ctx.store.transaction(job) as tx:
             await tx.requests.change(
                 request.id, progress={**request.progress, "waiting": error.sentence}

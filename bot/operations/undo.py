@@ -59,11 +59,11 @@ async def request_undo(ctx: Context, tx: Transaction, asked: Asked, subject: Req
         )
     registry = ctx.registry(subject.registry)
     targets = [Target(registry.name, repository, tag) for repository, tag, _ in restoring]
-    rule = requesting.judge(ctx, asked, Action.UNDO, targets)
+    rules = requesting.judge(ctx, asked, Action.UNDO, targets)
     items = [Item(n, repo, tag, digest) for n, (repo, tag, digest) in enumerate(restoring)]
     plan = {"subject_action": subject.action}
     return requesting.draft(
-        ctx, asked, registry, Action.UNDO, rule, plan=plan, items=items, subject=subject.id
+        ctx, asked, registry, Action.UNDO, rules, plan=plan, items=items, subject=subject.id
     )
 
 
@@ -83,10 +83,10 @@ async def request_purge_of(ctx: Context, tx: Transaction, asked: Asked, subject:
         )
     registry = ctx.registry(subject.registry)
     targets = [Target(registry.name, r, t) for r, t, _ in _deleted_tags(subject)]
-    rule = requesting.judge(ctx, asked, Action.PURGE_REQUEST, targets)
+    rules = requesting.judge(ctx, asked, Action.PURGE_REQUEST, targets)
     plan = {"windows": [[w.repository, w.digest, w.size] for w in windows]}
     return requesting.draft(
-        ctx, asked, registry, Action.PURGE_REQUEST, rule, plan=plan, subject=subject.id
+        ctx, asked, registry, Action.PURGE_REQUEST, rules, plan=plan, subject=subject.id
     )
 
 

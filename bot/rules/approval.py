@@ -145,15 +145,28 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class PinnedStep:
-    """One step as it stood when the request was made: for people to read, it decides nothing.
+    """One step as it stood at the last decision: for people to read, it decides nothing.
 
     `groups` are its groups' names, `needed` the approvals it asks for, `people` the ids of those
-    who could give them.
+    who could give them, `approved` of those who did, and `silent` the groups of which Slack did
+    not tell who is in them.
     """
 
     groups: tuple[str, ...]
     needed: int
     people: tuple[str, ...]
+    approved: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> int:
+        """How many approvals it still needs."""
+        return max(0, self.needed - len(self.approved))
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return " or ".join(self.groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +198,7 @@ class Draft:
     steps: tuple[PinnedStep, ...] = ()
     emergency: bool = False
     plan_hash: str = ""
+    remind_after: float | None = None
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
 
@@ -236,18 +250,3 @@ class Request:
     def approved_by(self) -> tuple[str, ...]:
         """The people who approved, in the order they did."""
         return tuple(d.user for d in self.decisions if d.approves)
-
-
-def is_complete(request: Request, decisions: tuple[Decision, ...]) -> bool:
-    """Whether these decisions are enough to go ahead. One person counts once.
-
-    Parameters
-    ----------
-    request : the request with what its rule asked for when it was made.
-    decisions : every decision so far, the newest included.
-    """
-    # By the id alone: Slack gives one person's team in more than one way.
-    people = {d.user for d in decisions if d.approves}
-    if not request.allow_self_approval and request.approval == "required":
-        people.discard(request.requester)
-    return len(people) >= request.approvals_needed

@@ -10,6 +10,15 @@ from bot.registry.reference import match_repository, match_tag
 ANYONE = "anyone"
 """The requesters' name for every full member of the workspace."""
 
+BOT = "bot"
+"""Who acts where a schedule does: it may ask like anyone, and never approves or confirms."""
+
+LOCAL = "local:"
+"""The beginning of the id of somebody at the host's terminal: `local:ann`."""
+
+EMERGENCY = "[emergency]"
+"""The name of the rule by which an emergency is decided. No rule of the settings has it."""
+
 
 class Action(StrEnum):
     """What a rule can speak of."""
@@ -42,16 +51,24 @@ class Approval(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A person, as Slack names them. `is_full_member` is False for guests and strangers."""
+    """Who acts: a person as Slack names them, `local:ann` at the host's terminal, or the bot.
+
+    `is_full_member` is False for guests and strangers.
+    """
 
     user: str
     team: str
     is_full_member: bool = True
 
+    @property
+    def is_bot(self) -> bool:
+        """Whether no person stands behind it, but a schedule."""
+        return self.user == BOT
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """People by their ids. Who is in `slack_usergroup` is not known in this version."""
+    """People by their ids, and those of a Slack user group, which only Slack knows."""
 
     name: str
     users: frozenset[str]
@@ -64,6 +81,11 @@ class Step:
 
     approvers: tuple[str, ...]
     approvals_needed: int = 1
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return " or ".join(self.approvers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +162,7 @@ class Rule:
             float(self.execute_within),
             float(self.undo_window),
         ]
-        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
+        return _hash(decides)
 
     def covers(self, action: Action, target: Target | None) -> bool:
         """Whether the rule speaks of this action on this target (None: the whole registry)."""
@@ -174,6 +196,31 @@ class Protection:
 
 
 @dataclass(frozen=True, slots=True)
+class Emergency:
+    """The `[emergency]` table: what the requester may decide alone when it burns."""
+
+    enabled: bool = False
+    actions: frozenset[Action] = frozenset()
+    requesters: tuple[str, ...] = ()
+    min_reason_length: int = 20
+    notify: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the whole table: an emergency is outdated when any of it changes."""
+        return _hash(
+            [
+                EMERGENCY,
+                self.enabled,
+                sorted(self.actions),
+                sorted(self.requesters),
+                self.min_reason_length,
+                sorted(self.notify),
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """Where the bot listens, and which registries are meant there. It gives nobody a right."""
 
@@ -183,12 +230,23 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether, by which rule, and in words why not and what to do."""
+    """Whether, by which rule, and in words why not and what to do.
+
+    `rules` are all that had a say: `rule`, whose approvers decide, and those of other images
+    in the same request. `unknown` says that it is a no only because Slack does not tell who is
+    in a group.
+    """
 
     allowed: bool
     rule: Rule | None
     sentence: str = ""
     hint: str = ""
+    rules: tuple[Rule, ...] = ()
+    unknown: bool = False
+
+
+def _hash(values: list[object]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
 
 
 def _matches(repositories: tuple[str, ...], tags: tuple[str, ...], target: Target) -> bool:

@@ -5,6 +5,7 @@ and what is answered, so that a crash either repeats it or leaves nothing to rep
 """
 
 import contextlib
+import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -35,15 +36,21 @@ log = structlog.get_logger()
 
 _RUN = "run_"
 READS = frozenset(verb.name for verb in available() if verb.kind is Kind.READ)
+# What these answer depends on nobody's groups.
+_ASKS_NOBODY = (READS - {"help", "whoami"}) | {"click details", "click share"}
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A stored payload: who, where, and how to answer."""
+    """A stored payload: who, where, and how to answer.
+
+    `number` is that of the request which was typed, where one was.
+    """
 
     where: Where
     response_url: str | None
     body: Mapping[str, Any]
+    number: int | None = None
 
     @property
     def text(self) -> str:
@@ -110,12 +117,15 @@ class Dispatcher:
 
     async def _run(self, job: Job, incoming: Incoming) -> None:
         text, verb = incoming.text, "unknown"
-        async with self._answering(job, incoming, lambda: verb):
+        async with self._answering(job, lambda: incoming, lambda: verb):
             command = parse(text)
             verb = command.verb
+            incoming = replace(incoming, number=command.request)
             actor = await self._people.actor(incoming.where, changes=verb not in READS)
             reason = str(command.flags.get("reason") or "")
-            asked = Asked(actor, incoming.where.channel, reason)
+            emergency = bool(command.flags.get("emergency"))
+            asked = Asked(actor, incoming.where.channel, reason, emergency)
+            await self._ask_slack(verb)
             work = await self._verbs.prepare(command, asked, text, f"ask-{job.id}")
             await self._carry_out(job, incoming, verb, work)
 
@@ -128,15 +138,17 @@ class Dispatcher:
             await self._run(job, incoming.typing(str(incoming.body.get("value", ""))))
             return
         what = f"click {action.rstrip('0123456789')}"[:40]
-        async with self._answering(job, incoming, lambda: what):
+        async with self._answering(job, lambda: incoming, lambda: what):
             changes = action not in {"details", "share"}
             actor = await self._people.actor(incoming.where, changes=changes)
             asked = Asked(actor, incoming.where.channel, str(incoming.body.get("reason", "")))
+            await self._ask_slack(what)
             work = await self._verbs.prepare_click(action, incoming.body, asked, f"ask-{job.id}")
             await self._carry_out(job, incoming, what, work)
 
     async def _carry_out(self, job: Job, incoming: Incoming, what: str, work: Work) -> None:
         """Effect, answer and the end of the job, in one transaction."""
+        await self._ask_slack(what)  # preparing may have taken minutes
         async with self._ctx.store.transaction(job) as tx:
             try:
                 answer = await work(tx)
@@ -175,9 +187,14 @@ class Dispatcher:
             key=f"view:{sorted(incoming.modal.items())}",
         )
 
+    async def _ask_slack(self, what: str) -> None:
+        """Who is in its user groups, where that could decide about what is asked."""
+        if what not in _ASKS_NOBODY:
+            await self._ctx.refresh()
+
     @contextlib.asynccontextmanager
     async def _answering(
-        self, job: Job, incoming: Incoming, what: Callable[[], str]
+        self, job: Job, came: Callable[[], Incoming], what: Callable[[], str]
     ) -> AsyncIterator[None]:
         """Whatever goes wrong inside, the person is told."""
         try:
@@ -185,20 +202,20 @@ class Dispatcher:
         except LeaseLost:
             raise
         except AuditUnwritable as error:
-            await self._unwritten(job, incoming, what(), error)
+            await self._unwritten(job, came(), what(), error)
         except CommandError as error:
             refusal = Refusal(error.sentence, error.hint, error.suggestions, wrong=error.wrong)
-            await self._tell(job, incoming, what(), refusal)
+            await self._tell(job, came(), what(), refusal)
         except Refusal as refusal:
-            await self._tell(job, incoming, what(), refusal)
+            await self._tell(job, came(), what(), refusal)
         except (RegistryError, GcError) as error:
-            await self._tell(job, incoming, what(), Refusal(error.sentence, error.hint))
+            await self._tell(job, came(), what(), Refusal(error.sentence, error.hint))
         except Exception:
             mark = secrets.token_hex(3)
             log.exception("a command failed", mark=mark, what=what())
             await self._tell(
                 job,
-                incoming,
+                came(),
                 what(),
                 Refusal(
                     "Something went wrong inside the bot; this command changed nothing.",
@@ -228,12 +245,15 @@ class Dispatcher:
         self, tx: Transaction, incoming: Incoming, what: str, refusal: Refusal
     ) -> None:
         if what not in READS and what != "unknown":
+            about = await self._about(tx, incoming, refusal)
             await tx.audit.append(
                 "refused",
                 actor=incoming.where.user,
                 team=incoming.where.team,
                 channel=incoming.where.channel,
-                request_id=None,
+                registry=about.registry if about else "",
+                request_id=about.id if about else None,
+                rule=refusal.rule or (about.rule if about else ""),
                 detail={
                     "what": what,
                     "why": refusal.sentence[:500],
@@ -249,6 +269,19 @@ class Dispatcher:
         )
         # Whoever presses Deny expects a form, and may close what comes before it has been read.
         await self._answer(tx, incoming, said, twice=what == "click deny")
+
+    async def _about(self, tx: Transaction, incoming: Incoming, refusal: Refusal) -> Request | None:
+        """The request that was refused something, also where the person was refused before it."""
+        number, value = refusal.request_id or incoming.number, str(incoming.body.get("value") or "")
+        if number is None:
+            by_name = re.fullmatch(r"R([0-9]{1,9})", value)
+            if not by_name:
+                return await tx.requests.by_token(value)
+            number = int(by_name[1])
+        try:
+            return await tx.requests.get(number)
+        except KeyError:
+            return None
 
     async def give_up(self, job: Job, why: str) -> None:
         """A command that was tried too often: the person is told that it was not done."""

@@ -130,6 +130,8 @@ class AuditTrail:
         said = dict(detail or {})
         if actor == BOT:
             said |= {"requester": request.requester, "approvers": list(request.approved_by)}
+        if request.emergency:
+            said["emergency"] = True
         await self.append(
             event,
             actor=actor,

@@ -38,6 +38,7 @@ class Requests:
         planned: Sequence[Item] = draft.items
         expires_after = values.pop("expires_after")
         values.pop("items")
+        values.pop("remind_after")
         values["approvers"] = list(draft.approvers)
         values["plan"] = dict(draft.plan)
         values["steps"] = [asdict(step) for step in draft.steps]
@@ -65,6 +66,16 @@ class Requests:
         if not found:
             raise KeyError(number)
         return found[0]
+
+    async def hold(self, number: int) -> Request:
+        """The same, and until the end of the transaction nobody else decides about it.
+
+        Two approvals at the same moment must see each other: each alone may not be enough.
+        """
+        await self._conn.execute(
+            sa.select(requests.c.id).where(requests.c.id == number).with_for_update()
+        )
+        return await self.get(number)
 
     async def by_token(self, token: str) -> Request | None:
         """The request whose buttons carry this token."""
@@ -125,6 +136,10 @@ class Requests:
     async def change(self, number: int, **values: Any) -> None:
         """Set columns that are not the state."""
         await self._conn.execute(requests.update().where(requests.c.id == number).values(**values))
+
+    async def show_steps(self, number: int, steps: Iterable[PinnedStep]) -> None:
+        """Write down who has filled which step by now, for people to read."""
+        await self.change(number, steps=[asdict(step) for step in steps])
 
     async def abort(self, number: int, user: str) -> bool:
         """Ask a running request to stop; False if somebody has asked before or it ended."""
@@ -213,7 +228,13 @@ def _request(row: sa.RowMapping, parts: _Parts) -> Request:
     values["state"] = State(values["state"])
     values["approvers"] = tuple(values["approvers"])
     values["steps"] = tuple(
-        PinnedStep(tuple(step["groups"]), step["needed"], tuple(step["people"]))
+        PinnedStep(
+            tuple(step["groups"]),
+            step["needed"],
+            tuple(step["people"]),
+            tuple(step["approved"]),
+            tuple(step["silent"]),
+        )
         for step in values["steps"]
     )
     return Request(

@@ -1,10 +1,8 @@
-"""The life of a request: which moves exist, and when enough people have agreed."""
+"""The life of a request: which moves exist."""
 
 import dataclasses
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bot.rules.approval import (
     Decision,
@@ -14,7 +12,6 @@ from bot.rules.approval import (
     Request,
     State,
     WindowState,
-    is_complete,
     may_move,
 )
 
@@ -195,80 +192,3 @@ def test_every_draft_has_a_token_that_nobody_guesses() -> None:
 
 def _fields() -> dict[str, object]:
     return {f.name: getattr(DRAFT, f.name) for f in dataclasses.fields(DRAFT) if f.name != "token"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "decisions", "complete"),
-    [
-        pytest.param({}, (), False, id="nobody said anything"),
-        pytest.param({}, (says("UONE"),), True, id="one approver"),
-        pytest.param({}, (says("UONE", approves=False),), False, id="a denial is no approval"),
-        pytest.param({}, (says("UASK"),), False, id="the requester does not count"),
-        pytest.param(
-            {}, (says("UASK"), says("UONE")), True, id="the requester does not spoil it either"
-        ),
-        pytest.param({"allow_self_approval": True}, (says("UASK"),), True, id="unless allowed"),
-        pytest.param({"approval": "confirm"}, (says("UASK"),), True, id="confirmed by oneself"),
-        pytest.param({"approvals_needed": 2}, (says("UONE"),), False, id="one of two"),
-        pytest.param(
-            {"approvals_needed": 2}, (says("UONE"), says("UONE", at=3.0)), False, id="one twice"
-        ),
-        pytest.param({"approvals_needed": 2}, (says("UONE"), says("UTWO")), True, id="two of two"),
-        pytest.param(
-            {"approvals_needed": 2}, (says("UONE"), says("UASK")), False, id="self is no second"
-        ),
-        pytest.param(
-            {"approvals_needed": 2},
-            (says("UONE"), says("UTWO", approves=False)),
-            False,
-            id="a denial is no second",
-        ),
-        pytest.param(
-            {"approvals_needed": 2, "allow_self_approval": True},
-            (says("UONE"), says("UASK")),
-            True,
-            id="self is a second where allowed",
-        ),
-        pytest.param(
-            {"approvals_needed": 2},
-            (says("UONE"), says("UTWO"), says("UTHREE")),
-            True,
-            id="more than needed",
-        ),
-    ],
-)
-def test_when_it_may_go_ahead(
-    changes: dict[str, object], decisions: tuple[Decision, ...], complete: bool
-) -> None:
-    assert is_complete(request(**changes), decisions) is complete
-
-
-@pytest.mark.parametrize("team", ["T2", ""])
-def test_the_requester_does_not_count_by_way_of_another_team(team: str) -> None:
-    # Slack gives one person's team in more than one way; a user's id is the person.
-    assert not is_complete(request(), (says("UASK", team=team),))
-
-
-def test_one_person_counts_once_by_way_of_two_teams() -> None:
-    decided = (says("UONE", team="T1"), says("UONE", team="T2"))
-    assert not is_complete(request(approvals_needed=2), decided)
-
-
-PEOPLE = st.sampled_from(["UASK", "UONE", "UTWO", "UTHREE"])
-DECISIONS = st.lists(st.builds(says, PEOPLE, approves=st.booleans()), max_size=8).map(tuple)
-
-
-@given(DECISIONS, st.integers(1, 4), st.booleans())
-def test_it_takes_so_many_different_people(
-    decisions: tuple[Decision, ...], needed: int, self_allowed: bool
-) -> None:
-    counted = {d.user for d in decisions if d.approves and (self_allowed or d.user != "UASK")}
-    asked = request(approvals_needed=needed, allow_self_approval=self_allowed)
-    assert is_complete(asked, decisions) is (len(counted) >= needed)
-
-
-@given(DECISIONS, st.integers(1, 4))
-def test_an_approval_more_never_takes_back(decisions: tuple[Decision, ...], needed: int) -> None:
-    asked = request(approvals_needed=needed)
-    if is_complete(asked, decisions):
-        assert is_complete(asked, (*decisions, says("UTHREE")))

@@ -12,7 +12,7 @@ PACKAGES := docker-registry openssl chromium postgresql
 OPTIONAL := chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test check pictures format lock clean
+.PHONY: help setup system demo test check bench pictures format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -61,6 +61,9 @@ check: setup ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: setup ## measure, as ratios: collections through the bot against the bare command
+	$(BIN)/python -m bench.collection
 
 # The pictures show emoji in colour; the tests do not look at them.
 pictures: PACKAGES += fonts-noto-color-emoji

@@ -13,6 +13,7 @@ from bot import checking, service, terminal
 from bot.account import NoAccount, account
 from bot.screen import standard
 from bot.settings import Settings, SettingsError, load
+from bot.slack.socket import SocketLost
 from bot.store.store import StoreUnusable
 from bot.telemetry import configure_logging
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return _COMMANDS[arguments.command](settings, arguments, environ)
-    except (service.CannotStart, StoreUnusable, NoAccount) as error:
+    except (service.CannotStart, SocketLost, StoreUnusable, NoAccount) as error:
         print(f"registry-bot: {error.sentence}", file=sys.stderr)  # noqa: T201
         print(f"    {error.hint}", file=sys.stderr)  # noqa: T201
         return 1

@@ -27,7 +27,8 @@ from bot.slack.dispatch import Dispatcher
 from bot.slack.notifier import Notifier
 from bot.slack.people import People
 from bot.slack.server import events, serve_http
-from bot.slack.socket import Connection
+from bot.slack.socket import Connection, Pace
+from bot.slack.wire import NotOpened
 from bot.store.jobs import Job
 from bot.store.store import Store
 from bot.telemetry import Metrics
@@ -165,12 +166,15 @@ class Service:
     Parameters
     ----------
     settings : validated.
-    timing : shortened by tests.
+    timing, pace : shortened by tests.
     """
 
-    def __init__(self, settings: Settings, timing: Timing | None = None) -> None:
+    def __init__(
+        self, settings: Settings, timing: Timing | None = None, pace: Pace | None = None
+    ) -> None:
         self._settings = settings
         self._timing = timing or Timing()
+        self._pace = pace or Pace(age=settings.slack.max_connection_age)
         self.metrics = Metrics()
 
     async def run(self, stop: asyncio.Event, ready: Callable[[str], None] | None = None) -> None:
@@ -180,6 +184,7 @@ class Service:
         ------
         CannotStart : Slack refuses the tokens, or the address is taken.
         StoreUnusable : the database cannot be opened.
+        SocketLost : Slack has not been reachable for too long.
         """
         async with contextlib.AsyncExitStack() as stack:
             store = await Store.open(self._settings.store_url, self._timing.lease)
@@ -191,13 +196,15 @@ class Service:
             client = slack_client(self._settings)
             identity = await identify(client, self._settings)
             worker, notifier, app = self._wire(ctx, client, identity)
-            connection = await self._connect(stack, app)
+            connection = await self._connect(stack, app, client)
             site = await self._listen(stack, app, ctx, connection)
             tasks = [
                 asyncio.create_task(worker.run(), name="worker"),
                 asyncio.create_task(notifier.run(), name="notifier"),
                 asyncio.create_task(self._watch(ctx, connection), name="watch"),
             ]
+            if connection is not None:
+                tasks.append(asyncio.create_task(connection.keep(), name="socket"))
             log.info("ready", team=identity.get("team"), listen=site)
             if ready:
                 ready(site)
@@ -235,19 +242,27 @@ class Service:
         )
         return worker, notifier, app
 
-    async def _connect(self, stack: contextlib.AsyncExitStack, app: Any) -> Connection | None:
+    async def _connect(
+        self, stack: contextlib.AsyncExitStack, app: Any, client: AsyncWebClient
+    ) -> Connection | None:
         token = self._settings.slack.app_token
         if self._settings.slack.mode != "socket" or token is None:
             return None
-        connection = Connection(app, token.get_secret_value())
+        connection = Connection(
+            app, client, token.get_secret_value(), self._pace, self._count_replaced
+        )
         stack.push_async_callback(connection.close)
         try:
             await connection.open(_START_SECONDS)
-        except TimeoutError:
+        except NotOpened as error:
             raise CannotStart(
-                "Slack's Socket Mode does not answer.", "Check the network or a proxy."
+                f"Slack's Socket Mode gives no connection ({error.why}).",
+                "Check the network or a proxy; ten connections are the most for one app.",
             ) from None
         return connection
+
+    def _count_replaced(self, why: str) -> None:
+        self.metrics.socket_replaced_total.labels(why).inc()
 
     async def _listen(
         self,
@@ -257,7 +272,7 @@ class Service:
         connection: Connection | None,
     ) -> str:
         async def is_ready() -> str:
-            if connection is not None and not await connection.is_open():
+            if connection is not None and not connection.is_open:
                 return "not connected to Slack"
             async with ctx.store.reading() as tx:
                 await tx.now()
@@ -296,7 +311,8 @@ class Service:
                 self.metrics.outbox_pending.set(pending)
                 self.metrics.outbox_oldest_seconds.set(oldest)
                 if connection is not None:
-                    self.metrics.socket_connected.set(await connection.is_open())
+                    self.metrics.socket_connected.set(connection.is_open)
+                    self.metrics.socket_age_seconds.set(connection.age)
             await asyncio.sleep(15)
 
     async def _until(self, stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:

@@ -209,6 +209,12 @@ class Metrics:
         self.socket_connected = gauge(
             "socket_connected", "1 while the Socket Mode connection to Slack is open."
         )
+        self.socket_age_seconds = gauge(
+            "socket_age_seconds", "Seconds since Slack last said hello on a new connection."
+        )
+        self.socket_replaced_total = counter(
+            "socket_replaced_total", "Connections to Slack that were replaced, by why.", ("why",)
+        )
 
     def render(self) -> bytes:
         """All of them in Prometheus' text format (version 0.0.4, UTF-8)."""

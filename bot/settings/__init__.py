@@ -48,7 +48,8 @@ class SlackSettings:
     """How to reach Slack and to be reached by it.
 
     `app_token` is there in mode "socket", `signing_secret` in mode "http"; the other one is
-    `None` unless it was set as well. `api_url` ends with a slash.
+    `None` unless it was set as well. `api_url` ends with a slash; `max_connection_age` is the age
+    in seconds at which a Socket Mode connection is replaced, whatever it looks like.
     """
 
     mode: str
@@ -58,6 +59,7 @@ class SlackSettings:
     app_token: SecretStr | None
     signing_secret: SecretStr | None
     api_url: str = SLACK_API
+    max_connection_age: float = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ def _slack(document: Document, secrets: Secrets, api_url: str, findings: Finding
         app_token=app,
         signing_secret=signing,
         api_url=_api_url(api_url, findings),
+        max_connection_age=table.max_connection_age,
     )
 
 

@@ -43,6 +43,7 @@ class SlackTable(Table):
 
     mode: Literal["socket", "http"] = "socket"
     listen: Listen = "127.0.0.1:8080"
+    max_connection_age: Duration = 1800.0
 
 
 class StoreTable(Table):

@@ -12,6 +12,7 @@ from bot.slack.handlers.deciding import Deciding
 from bot.slack.handlers.examining import Examining
 from bot.slack.handlers.locking import Locking
 from bot.slack.handlers.reading import Reading
+from bot.slack.handlers.sharing import Sharing
 
 __all__ = ["VerbRunner", "Work"]
 
@@ -33,7 +34,7 @@ class VerbRunner:
             **Locking(ctx).verbs,
         }
         self._clicks: dict[str, Click] = {
-            "share": reading.share,
+            "share": Sharing(ctx, self._verbs).share,
             **asking.clicks,
             **deciding.clicks,
         }

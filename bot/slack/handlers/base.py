@@ -29,14 +29,19 @@ A request that was made speaks by its own message, and is the answer.
 class Typed:
     """A command that somebody typed.
 
-    `text` is the line as it came, for buttons that repeat it; `name` is unique to this command
-    and names its files.
+    `text` is the line as it came, for buttons that repeat it ("" where the answer is shared and
+    has none); `name` is unique to this command and names its files.
     """
 
     command: Command
     asked: Asked
     text: str
     name: str
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the answer goes to a channel, by Share."""
+        return not self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,16 @@
-"""Verbs that only look: help, whoami, status, repos, tags, inspect, requests, show; and Share."""
+"""Verbs that only look: help, whoami, status, repos, tags, inspect, requests, show."""
 
 from collections.abc import Mapping
 
 import bot
 from bot.operations import browse
 from bot.operations.context import Context
-from bot.operations.errors import Refusal
 from bot.operations.images import valid_repository
-from bot.slack.commands import CommandError, parse
-from bot.slack.handlers.base import Answer, Clicked, Handlers, Shown, Typed, Verb, Work, done
+from bot.slack.handlers.base import Answer, Handlers, Shown, Typed, Verb, Work
 from bot.slack.views import files, notices, reading
 from bot.slack.views import help as help_view
-from bot.slack.views.blocks import Message, context
+from bot.slack.views.blocks import Message
 from bot.store.store import Transaction
-
-_SHARED = frozenset({"repos", "tags", "inspect", "status", "requests", "doctor", "locks"})
 
 
 class Reading(Handlers):
@@ -22,7 +18,7 @@ class Reading(Handlers):
 
     Parameters
     ----------
-    more : reads of other modules, which can be shared as well.
+    more : reads of other modules.
     """
 
     def __init__(self, ctx: Context, more: Mapping[str, Shown]) -> None:
@@ -50,7 +46,8 @@ class Reading(Handlers):
         answer = await self._shown[typed.command.verb](typed)
 
         async def work(tx: Transaction) -> Message:
-            if answer.file:
+            # Whoever shares an answer has its file already.
+            if answer.file and not typed.is_shared:
                 user, channel = typed.asked.actor.user, typed.asked.channel
                 file = answer.file
                 await tx.outbox.file_to(user, channel, file.name, file.title, file.content)
@@ -120,37 +117,5 @@ class Reading(Handlers):
     async def _one(self, typed: Typed) -> Work:
         async def work(tx: Transaction) -> Message:
             return notices.details(await self._request(tx, typed.command.request or 0, typed.asked))
-
-        return work
-
-    async def share(self, clicked: Clicked) -> Work:
-        """Show what somebody read to the whole channel, by asking again."""
-        try:
-            command = parse(clicked.value)
-        except CommandError as error:
-            raise Refusal(error.sentence, error.hint) from error
-        if command.verb not in _SHARED:
-            raise Refusal("Only what was read can be shared.", "")
-        asked = clicked.asked
-        typed = Typed(command, asked, "", clicked.name)
-        if command.verb in self._shown:
-            # Whoever shares it has its file already.
-            shown = done((await self._shown[command.verb](typed)).message)
-        else:
-            shown = await self.verbs[command.verb](typed)
-
-        async def work(tx: Transaction) -> Message:
-            answer = await shown(tx)
-            if isinstance(answer, dict):
-                note = f"Shared by <@{asked.actor.user}>: `/registry {command.verb}`"
-                blocks = [*answer["blocks"], context(note)]
-                await tx.outbox.post(
-                    {
-                        "user": asked.actor.user,
-                        "channel": asked.channel,
-                        "message": {"text": answer["text"], "blocks": blocks},
-                    }
-                )
-            return notices.said("Shared with the channel.")
 
         return work

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from bot.operations.bounded import bounded
 from bot.operations.context import Context, Registry
 from bot.operations.errors import Refusal
-from bot.operations.images import ImageReader
+from bot.operations.images import ImageReader, parsed
 from bot.registry.client import DeleteSupport
 from bot.registry.errors import NotFound, RegistryError
 from bot.registry.manifest import Image, Index
@@ -118,7 +118,10 @@ async def repositories(
         try:
             if by_size:
                 return _sized(await reader.snapshot(name))
-            return RepositoryRow(name, len(await registry.client.tags(name)))
+            tags = await registry.client.tags(name)
+            if not tags:
+                await reader.remember(name, ())
+            return RepositoryRow(name, len(tags))
         except (NotFound, Refusal):
             # An upload that never ended leaves a name without a repository behind it.
             return RepositoryRow(name, 0, 0 if by_size else None)
@@ -182,7 +185,7 @@ async def tags(
 
 
 async def _rows(reader: ImageReader, snapshot: Snapshot, wanted: Sequence[str]) -> list[TagRow]:
-    platforms = {tag: _leaves(snapshot, snapshot.tags[tag]) for tag in wanted}
+    platforms = {tag: leaves_of(snapshot, snapshot.tags[tag]) for tag in wanted}
     images: dict[str, Image] = {
         image.digest: image for leaves in platforms.values() for image, _ in leaves
     }
@@ -209,7 +212,7 @@ async def _rows(reader: ImageReader, snapshot: Snapshot, wanted: Sequence[str]) 
     return rows
 
 
-def _leaves(snapshot: Snapshot, digest: str) -> list[tuple[Image, str]]:
+def leaves_of(snapshot: Snapshot, digest: str) -> list[tuple[Image, str]]:
     """The images at and below a digest, with the platform that an index gives them."""
     manifest = snapshot.manifests.get(digest)
     if isinstance(manifest, Image):
@@ -224,7 +227,7 @@ def _leaves(snapshot: Snapshot, digest: str) -> list[tuple[Image, str]]:
         if isinstance(below, Image):
             found.append((below, str(child.platform) if child.platform else ""))
         elif isinstance(below, Index):
-            found += _leaves(snapshot, child.digest)
+            found += leaves_of(snapshot, child.digest)
     return found
 
 
@@ -306,7 +309,7 @@ async def with_untagged(reader: ImageReader, snapshot: Snapshot, digest: str) ->
     return Snapshot(
         snapshot.repository,
         snapshot.tags,
-        {**snapshot.manifests, **{d: raw.parse() for d, raw in raws.items()}},
+        {**snapshot.manifests, **{d: m for d, raw in raws.items() if (m := parsed(raw))}},
         {**snapshot.sizes, **{d: len(raw.body) for d, raw in raws.items()}},
         snapshot.missing | missing,
     )
@@ -315,7 +318,7 @@ async def with_untagged(reader: ImageReader, snapshot: Snapshot, digest: str) ->
 async def _platforms(
     reader: ImageReader, snapshot: Snapshot, digest: str
 ) -> tuple[PlatformRow, ...]:
-    leaves = _leaves(snapshot, digest)
+    leaves = leaves_of(snapshot, digest)
     configs = await reader.configs(snapshot.repository, {i.digest: i for i, _ in leaves})
     rows = []
     for image, label in leaves:

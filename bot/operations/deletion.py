@@ -1,17 +1,24 @@
 """`delete` and `purge`: from references to a plan, and from a plan to a request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bot.operations import requesting
 from bot.operations.browse import resolve, unknown_tag, with_untagged
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
+from bot.operations.facts import gather
 from bot.operations.images import ImageReader
 from bot.registry.client import DeleteSupport, UploadSupport
 from bot.registry.errors import Forbidden, RegistryError, Unauthorized
-from bot.registry.reference import Reference, match_tag, natural_key, signed_digest
-from bot.rules.approval import Draft, Item
+from bot.registry.reference import (
+    Reference,
+    match_tag,
+    natural_key,
+    parse_reference,
+    signed_digest,
+)
+from bot.rules.approval import Draft, Item, Request
 from bot.rules.plan import (
     DeletionPlan,
     Snapshot,
@@ -20,6 +27,7 @@ from bot.rules.plan import (
     plan_untag,
 )
 from bot.rules.policy import Action, Target
+from bot.rules.signing import following
 
 UNTAG_BY_TAG = "tag"
 UNTAG_BY_PLACEHOLDER = "placeholder"
@@ -27,9 +35,18 @@ _LISTED = 12
 
 
 async def request_delete(
-    ctx: Context, asked: Asked, registry: Registry, references: Sequence[Reference]
+    ctx: Context,
+    asked: Asked,
+    registry: Registry,
+    references: Sequence[Reference],
+    *,
+    with_signatures: bool = False,
 ) -> Draft:
     """Plan to take tags away; nothing is stored or changed yet.
+
+    Parameters
+    ----------
+    with_signatures : take the signature tags along whose image loses its last tag.
 
     Raises
     ------
@@ -39,16 +56,56 @@ async def request_delete(
     """
     reader = ImageReader(ctx.store, registry)
     chosen = await _chosen_tags(reader, references)
-    count = sum(len(tags) for _, tags in chosen)
-    _refuse_too_many(ctx, count)
-    plan = plan_untag(registry.name, chosen)
-    rules = requesting.judge(ctx, asked, Action.DELETE, _targets(plan))
-    plan = replace(plan, method=await _untag_method(registry, plan))
+    return await request_untag(
+        ctx, asked, registry, reader, chosen, with_signatures=with_signatures
+    )
+
+
+async def request_untag(
+    ctx: Context,
+    asked: Asked,
+    registry: Registry,
+    reader: ImageReader,
+    chosen: Sequence[tuple[Snapshot, Sequence[str]]],
+    *,
+    action: Action = Action.DELETE,
+    with_signatures: bool = False,
+) -> Draft:
+    """The same for tags that were chosen already: for each repository its snapshot and tags.
+
+    Signatures that are taken along follow their image: the rule that lets the image go lets them
+    go, but a protection of theirs keeps them.
+    """
+    targets = [Target(registry.name, s.repository, tag) for s, tags in chosen for tag in tags]
+    along: dict[str, tuple[str, ...]] = {}
+    if with_signatures:
+        along = {s.repository: following(s, tags) for s, tags in chosen}
+        chosen = [(s, (*tags, *along[s.repository])) for s, tags in chosen]
+        _refuse_protected(ctx, registry, along)
+    _refuse_too_many(ctx, sum(len(tags) for _, tags in chosen))
+    rules = requesting.judge(ctx, asked, action, targets)
+    digests = [(s, tuple(dict.fromkeys(s.tags[tag] for tag in tags))) for s, tags in chosen]
+    facts = await gather(ctx, registry, reader, digests)
+    plan = plan_untag(registry.name, chosen, action=action, facts=facts)
+    plan = replace(plan, method=await _untag_method(registry, plan), along=_pairs(along))
     plan = replace(plan, warnings=_untag_warnings(plan))
     items = [Item(n, repo, tag, digest) for n, (repo, tag, digest) in enumerate(plan.tags)]
-    return requesting.draft(
-        ctx, asked, registry, Action.DELETE, rules, plan=plan.as_json(), items=items
-    )
+    return requesting.draft(ctx, asked, registry, action, rules, plan=plan.as_json(), items=items)
+
+
+def _pairs(along: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((repository, tag) for repository, tags in along.items() for tag in tags)
+
+
+def _refuse_protected(ctx: Context, registry: Registry, along: Mapping[str, Sequence[str]]) -> None:
+    for repository, tags in along.items():
+        for tag in tags:
+            protection = ctx.policy.protection_of(Target(registry.name, repository, tag))
+            if protection is not None:
+                raise Refusal(
+                    f"The signature tag {repository}:{tag} is protected ({protection.name}).",
+                    "Ask again without --with-signatures: the signature stays then.",
+                )
 
 
 def _refuse_too_many(ctx: Context, count: int) -> None:
@@ -192,9 +249,18 @@ def _missing(plan: DeletionPlan) -> tuple[str, ...]:
 
 
 async def request_purge(
-    ctx: Context, asked: Asked, registry: Registry, references: Sequence[Reference]
+    ctx: Context,
+    asked: Asked,
+    registry: Registry,
+    references: Sequence[Reference],
+    *,
+    with_signatures: bool = False,
 ) -> Draft:
     """Plan to delete digests with every tag on them, without an undo window.
+
+    Parameters
+    ----------
+    with_signatures : take the signatures along whose image goes.
 
     Raises
     ------
@@ -207,18 +273,37 @@ async def request_purge(
         )
     reader = ImageReader(ctx.store, registry)
     chosen = await _chosen_digests(reader, references)
-    plan = plan_purge(registry.name, chosen)
-    count = max(len(plan.tags), len(plan.digests))
-    _refuse_too_many(ctx, count)
+    named = plan_purge(registry.name, chosen)
+    targets = _targets(named)
+    untagged = [Target(registry.name, d.repository, None) for d in named.digests if not d.tags]
+    along: dict[str, tuple[str, ...]] = {}
+    if with_signatures:
+        along = {s.repository: _purged_along(s, digests) for s, digests in chosen}
+        _refuse_protected(ctx, registry, along)
+        chosen = [
+            (s, (*digests, *(s.tags[tag] for tag in along[s.repository]))) for s, digests in chosen
+        ]
     _refuse_needed(chosen)
-    untagged = [Target(registry.name, d.repository, None) for d in plan.digests if not d.tags]
-    rules = requesting.judge(ctx, asked, Action.PURGE, [*_targets(plan), *untagged])
+    rules = requesting.judge(ctx, asked, Action.PURGE, [*targets, *untagged])
+    facts = await gather(ctx, registry, reader, chosen)
+    plan = plan_purge(registry.name, chosen, facts=facts)
+    _refuse_too_many(ctx, max(len(plan.tags), len(plan.digests)))
     await deletable(registry, plan)
-    plan = replace(plan, warnings=_missing(plan))
+    plan = replace(plan, warnings=_missing(plan), along=_pairs(along))
     items = [Item(n, d.repository, "", d.digest) for n, d in enumerate(plan.digests)]
     return requesting.draft(
         ctx, asked, registry, Action.PURGE, rules, plan=plan.as_json(), items=items
     )
+
+
+def _purged_along(snapshot: Snapshot, digests: Sequence[str]) -> tuple[str, ...]:
+    """The signature tags that follow, as far as nothing else is on their digest.
+
+    A purge takes every tag on a digest: one signature can be that of two images.
+    """
+    going = [tag for tag, digest in snapshot.tags.items() if digest in digests]
+    tags = following(snapshot, going, digests)
+    return tuple(tag for tag in tags if set(snapshot.tags_on(snapshot.tags[tag])) <= set(tags))
 
 
 async def _chosen_digests(
@@ -255,6 +340,46 @@ def _refuse_needed(chosen: Sequence[tuple[Snapshot, Sequence[str]]]) -> None:
                 )
 
 
+async def request_again(
+    ctx: Context,
+    asked: Asked,
+    registry: Registry,
+    request: Request,
+    *,
+    with_signatures: bool = False,
+) -> Draft:
+    """The same deletion, planned anew; signatures go along where they did.
+
+    Parameters
+    ----------
+    with_signatures : take them along also where they did not.
+
+    Raises
+    ------
+    Refusal : as for the request itself; or it is no deletion of named images.
+    """
+    plan = DeletionPlan.from_json(request.plan)
+    again = with_signatures or bool(plan.along)
+    if request.action == Action.DELETE:
+        named = [
+            f"{d.repository}:{tag}"
+            for d in plan.digests
+            for tag in d.tags
+            if (d.repository, tag) not in plan.along
+        ]
+    elif request.action == Action.PURGE:
+        named = [
+            f"{d.repository}@{d.digest}"
+            for d in plan.digests
+            if not any((d.repository, tag) in plan.along for tag in d.tags)
+        ]
+    else:
+        raise Refusal(f"Ask for it again with `/registry {request.action}`.", "")
+    references = [parse_reference(name) for name in named]
+    ask = request_delete if request.action == Action.DELETE else request_purge
+    return await ask(ctx, asked, registry, references, with_signatures=again)
+
+
 async def rebuild(registry: Registry, reader: ImageReader, plan: DeletionPlan) -> DeletionPlan:
     """The same plan, made from what the registry has now. Compare fingerprints.
 
@@ -263,7 +388,7 @@ async def rebuild(registry: Registry, reader: ImageReader, plan: DeletionPlan) -
     chosen: list[tuple[Snapshot, Sequence[str]]] = []
     for repository in plan.repositories:
         snapshot = await reader.snapshot(repository)
-        if plan.action == Action.DELETE:
+        if plan.action != Action.PURGE:
             tags = [tag for repo, tag, _ in plan.tags if repo == repository]
             chosen.append((snapshot, [tag for tag in tags if tag in snapshot.tags]))
         else:
@@ -272,5 +397,6 @@ async def rebuild(registry: Registry, reader: ImageReader, plan: DeletionPlan) -
                 snapshot = await with_untagged(reader, snapshot, digest)
             chosen.append((snapshot, digests))
             _refuse_needed([chosen[-1]])
-    make = plan_untag if plan.action == Action.DELETE else plan_purge
-    return make(registry.name, chosen)
+    if plan.action == Action.PURGE:
+        return plan_purge(registry.name, chosen)
+    return plan_untag(registry.name, chosen, action=plan.action)

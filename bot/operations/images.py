@@ -9,13 +9,15 @@ from difflib import get_close_matches
 from bot.operations.bounded import AT_ONCE, bounded
 from bot.operations.context import Registry
 from bot.operations.errors import Refusal
-from bot.registry.errors import NotFound
+from bot.registry.errors import Corrupt, NotFound, ProtocolError
 from bot.registry.manifest import Image, Index, InvalidManifest, Platform, RawManifest
 from bot.registry.reference import Repository
 from bot.rules.plan import Snapshot
 from bot.store.store import Store
 
 _DEPTH = 8  # indexes in indexes; deeper is somebody playing
+
+_FRESH = 3600.0  # seconds for which what a repository holds need not be written down again
 
 OnProgress = Callable[[int, int], None]
 """Told how much of how much is done; the second number grows while more turns up."""
@@ -71,6 +73,8 @@ class ImageReader:
             async with self._turns:
                 return await self._client.tags(repository)
         except NotFound:
+            async with self._store.transaction() as tx:
+                await tx.holdings.forget(self._registry.name, repository)
             raise await self.unknown_repository(repository) from None
 
     async def unknown_repository(self, repository: str) -> Refusal:
@@ -112,6 +116,7 @@ class ImageReader:
         progress = _Progress(on_progress)
         tags = await self._digests(repository, await self.tags(repository), progress)
         raws, missing = await self._read(repository, set(tags.values()), progress)
+        await self.remember(repository, raws.keys())
         manifests = {digest: parsed(raw) for digest, raw in raws.items()}
         return Snapshot(
             repository,
@@ -120,6 +125,27 @@ class ImageReader:
             {digest: len(raw.body) for digest, raw in raws.items()},
             frozenset(missing),
         )
+
+    async def remember(self, repository: str, held: Collection[str]) -> None:
+        """Write down what a repository was seen to hold, unless that is known."""
+        name = self._registry.name
+        async with self._store.reading() as tx:
+            known, age = await tx.holdings.of(name, repository)
+        if age is None or age > _FRESH or known != set(held):
+            async with self._store.transaction() as tx:
+                await tx.holdings.note(name, repository, held)
+
+    async def has(self, repository: str, digests: Iterable[str]) -> frozenset[str]:
+        """Those of these manifests that the registry has, tagged or not."""
+
+        async def one(digest: str) -> str:
+            try:
+                async with self._turns:
+                    return (await self._client.head(repository, digest)).digest
+            except NotFound:
+                return ""
+
+        return frozenset(found for found in await bounded(one, digests) if found)
 
     async def read(
         self, repository: str, digests: Iterable[str]
@@ -198,7 +224,7 @@ class ImageReader:
             try:
                 async with self._turns:
                     config = await self._client.config(repository, wanted[digest])
-            except (NotFound, InvalidManifest):
+            except (NotFound, Corrupt, ProtocolError, InvalidManifest):
                 return digest, None
             finally:
                 progress.one()

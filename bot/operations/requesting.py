@@ -125,6 +125,8 @@ async def submit(tx: Transaction, wanted: Draft) -> Request:
         await tx.outbox.thread(request.id, "emergency", {})
     if wanted.items or wanted.action == Action.GC:
         await tx.outbox.thread(request.id, "plan", {})
+        # Whether the message has room for all of it is seen when it leaves.
+        await tx.outbox.file_in_thread(request.id, "plan")
     return request
 
 

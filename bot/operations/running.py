@@ -223,7 +223,7 @@ def _end_state(items: list[Item]) -> State:
 
 def _own_bytes(request: Request) -> dict[tuple[str, str], int]:
     """What each digest of the plan frees, by repository and digest."""
-    return {(d.repository, d.digest): d.own for d in DeletionPlan.from_json(request.plan).digests}
+    return {(d.repository, d.digest): d.frees for d in DeletionPlan.from_json(request.plan).digests}
 
 
 async def _open_windows(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.registry.reference import match_repository, match_tag, natural_key, signed_digest
-from bot.rules.plan import Snapshot
+from bot.rules.signing import following as following
 
 FIRST_BELIEVED = 31_536_000.0
 """1971-01-01: what is dated before was dated by a build that wanted no date."""
@@ -140,21 +140,6 @@ def most_that_fit(count: int, ceiling: int, along: Callable[[int], int]) -> int:
         return 0
     sizes = range(1, min(count, ceiling) + 1)
     return bisect_right(sizes, ceiling, key=lambda taken: taken + along(taken))
-
-
-def following(snapshot: Snapshot, going: Iterable[str]) -> tuple[str, ...]:
-    """The signature tags whose image loses its last tag when the tags `going` go.
-
-    An image inside a tagged index keeps its signature with it; a signature that speaks of nothing
-    tagged in this repository follows nobody.
-    """
-    plain = {t: d for t, d in snapshot.tags.items() if signed_digest(t) is None}
-    gone = set(going)
-    lost = snapshot.reach(plain.values()) - snapshot.reach(
-        digest for tag, digest in plain.items() if tag not in gone
-    )
-    found = ((tag, signed_digest(tag)) for tag in snapshot.tags if tag not in plain)
-    return tuple(sorted(tag for tag, digest in found if digest and str(digest) in lost))
 
 
 def in_words(entry: Keep) -> str:

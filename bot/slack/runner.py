@@ -13,6 +13,7 @@ from bot.slack.handlers.examining import Examining
 from bot.slack.handlers.locking import Locking
 from bot.slack.handlers.reading import Reading
 from bot.slack.handlers.sharing import Sharing
+from bot.slack.handlers.signatures import Signatures
 
 __all__ = ["VerbRunner", "Work"]
 
@@ -36,6 +37,7 @@ class VerbRunner:
         self._clicks: dict[str, Click] = {
             "share": Sharing(ctx, self._verbs).share,
             **asking.clicks,
+            **Signatures(ctx).clicks,
             **deciding.clicks,
         }
         # Several of one kind in a message need different names: their beginning counts.

@@ -52,13 +52,11 @@ class Uploads:
     async def _in_thread(self, letter: Letter) -> str:
         async with self._ctx.store.reading() as tx:
             request = await tx.requests.get(letter.request_id or 0)
-        if not request.channel:
+        made = files.of_request(request, str(letter.payload["name"])) if request.channel else None
+        if made is None:
             return ""
         if not request.message_ts:
             raise Later(backoff(letter), "the message it belongs to is not there yet")
-        made = files.of_request(request, str(letter.payload["name"]))
-        if made is None:
-            return ""
         return await self._upload(letter, made, request.channel, request.message_ts)
 
     async def _to_person(self, letter: Letter) -> str:

@@ -111,6 +111,7 @@ class Verb:
 
 
 _REASON = Flag("reason", '"…"')
+_WITH_SIGNATURES = Flag("with-signatures")
 _NEEDED_REASON = Flag("reason", '"…"', required=True)
 
 
@@ -144,7 +145,8 @@ _ALL = (
     ),
     Verb(
         "delete", Kind.CHANGE, "take tags away; other tags on the same image stay, undo works",
-        Takes.REFERENCES, (_REASON,), example="/registry delete team/api:1.4.0 team/api:pr-*",
+        Takes.REFERENCES, (_REASON, _WITH_SIGNATURES),
+        example="/registry delete team/api:1.4.0 team/api:pr-*",
     ),
     Verb(
         "undo", Kind.CHANGE, "put back what a request deleted", Takes.REQUEST,
@@ -153,7 +155,7 @@ _ALL = (
     Verb(
         "purge", Kind.DESTRUCTIVE,
         "delete images with every tag on them at once, or end a request's undo window",
-        Takes.REFERENCES_OR_REQUEST, (_REASON,),
+        Takes.REFERENCES_OR_REQUEST, (_REASON, _WITH_SIGNATURES),
         example='/registry purge team/api:1.4.0 --reason "leaked key"',
     ),
     Verb(

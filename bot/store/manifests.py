@@ -8,10 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.registry.manifest import RawManifest
 from bot.registry.reference import Digest
-from bot.store.portable import insert_ignore
-from bot.store.schema import manifests
+from bot.store.contents import rows_of
+from bot.store.portable import batches, insert_ignore
+from bot.store.schema import manifest_blobs, manifests
 
-_BATCH = 500  # SQLite allows 32,766 bound values in one statement, PostgreSQL 32,767
+_BATCH = 500  # rows in one statement
 
 
 class Manifests:
@@ -21,18 +22,20 @@ class Manifests:
         self._conn = conn
 
     async def keep(self, raws: Iterable[RawManifest]) -> None:
-        """Store manifests; those already there stay as they are."""
-        rows = [{"digest": r.digest, "media_type": r.media_type, "body": r.body} for r in raws]
-        for start in range(0, len(rows), _BATCH):
-            await self._conn.execute(
-                insert_ignore(self._conn, manifests), rows[start : start + _BATCH]
-            )
+        """Store manifests with what they need; those already there stay as they are."""
+        new = list(raws)
+        rows = [{"digest": r.digest, "media_type": r.media_type, "body": r.body} for r in new]
+        for table, wanted in ((manifests, rows), (manifest_blobs, rows_of(new))):
+            for start in range(0, len(wanted), _BATCH):
+                await self._conn.execute(
+                    insert_ignore(self._conn, table), wanted[start : start + _BATCH]
+                )
 
     async def get(self, digests: Iterable[str]) -> dict[str, RawManifest]:
         """The stored ones among `digests`."""
         found: dict[str, RawManifest] = {}
         columns = sa.select(manifests.c.digest, manifests.c.media_type, manifests.c.body)
-        for batch in _batches(digests):
+        for batch in batches(digests):
             rows = await self._conn.execute(columns.where(manifests.c.digest.in_(batch)))
             for digest, media_type, body in rows:
                 found[digest] = RawManifest(Digest(digest), media_type, bytes(body))
@@ -42,7 +45,7 @@ class Manifests:
         """What was remembered of the configs of these manifests."""
         found: dict[str, Mapping[str, Any]] = {}
         columns = sa.select(manifests.c.digest, manifests.c.config)
-        for batch in _batches(digests):
+        for batch in batches(digests):
             query = columns.where(manifests.c.digest.in_(batch), manifests.c.config.is_not(None))
             found.update({row.digest: row.config for row in await self._conn.execute(query)})
         return found
@@ -56,8 +59,3 @@ class Manifests:
                 .values(config=sa.bindparam("config")),
                 [{"of": digest, "config": dict(config)} for digest, config in configs.items()],
             )
-
-
-def _batches(digests: Iterable[str]) -> Iterable[list[str]]:
-    unique = list(dict.fromkeys(digests))
-    return (unique[start : start + _BATCH] for start in range(0, len(unique), _BATCH))

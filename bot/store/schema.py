@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
+from bot.store import contents
+
 metadata = sa.MetaData()
 _TIME = sa.Double
 _JSON = sa.JSON
@@ -346,6 +348,7 @@ async def _second(conn: AsyncConnection) -> None:
             made = sa.schema.CreateColumn(column).compile(dialect=conn.dialect)
             await conn.exec_driver_sql(f"ALTER TABLE requests ADD COLUMN {made}")
     await _protect(conn, "anchors", "list of posted heads")
+    await contents.fill(conn, manifests, manifest_blobs)
 
 
 MIGRATIONS = (_first, _second)

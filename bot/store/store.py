@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.store.audit import AuditTrail
+from bot.store.holdings import Holdings
 from bot.store.jobs import Job, Jobs
 from bot.store.locks import Locks
 from bot.store.manifests import Manifests
@@ -49,6 +50,7 @@ class Transaction:
     outbox: Outbox
     manifests: Manifests
     locks: Locks
+    holdings: Holdings
 
     async def now(self) -> float:
         """The database's clock, epoch seconds."""
@@ -194,6 +196,7 @@ def _transaction(conn: AsyncConnection) -> Transaction:
         Outbox(conn),
         Manifests(conn),
         Locks(conn),
+        Holdings(conn),
     )
 
 

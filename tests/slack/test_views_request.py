@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.rules.approval import Draft, ItemState, Request, State, WindowState, may_move
-from bot.rules.plan import DeletionPlan, Parent
+from bot.rules.plan import Attached, Below, DeletionPlan, Note, Parent
 from bot.slack.views.request import request, stands, summary
 from bot.store.store import Store
 from tests.support.shown import (
@@ -144,7 +144,8 @@ def test_a_deletion_says_who_what_why_and_who_decides() -> None:
     assert "Rule `default`. Expires <!date^" in told
     assert shown["text"] == (
         f"<@{BOB}> <@{CAT}> R42 is pending. <@{ANN}> asked to delete `team/api:v1`, "
-        "`team/api:v2`. Why: it leaks."
+        "`team/api:v2`. Why: it leaks. Frees about 1.0 MB in the end, an estimate within 1 "
+        "repository."
     )
 
 
@@ -398,13 +399,17 @@ def test_a_hundred_digests_with_everything_as_long_as_it_can_be(action: str, sta
         assert line in read(shown), "a long line does not push out the next"
 
 
-def test_twelve_short_digests_are_all_shown_and_the_rest_is_counted() -> None:
-    digests = [planned(n, (f"v{n}",)) for n in range(15)]
+@pytest.mark.parametrize(("count", "told"), [(12, 12), (15, 5)])
+def test_twelve_short_digests_are_all_shown_and_more_are_summed_up(count: int, told: int) -> None:
+    digests = [planned(n, (f"v{n}",)) for n in range(count)]
     shown = request(made("delete", digests=digests))
     check(shown)
-    assert [n for n in range(15) if f"`team/api:v{n}`" in read(shown)] == list(range(12))
-    assert "… and 3 more digests: `/registry show R42`" in read(shown)
-    assert all(f"`team/api:v{n}`" in shown["text"] for n in range(15))
+    assert [n for n in range(count) if f"`team/api:v{n}`" in read(shown)] == list(range(told))
+    rest = f"… and {count - told} more digests. All of them: `/registry show R42`, and the CSV file"
+    assert (rest in read(shown)) is (count > told)
+    short = f"*In short* {count} tags on {count} digests in 1 repository"
+    assert (short in read(shown)) is (count > told)
+    assert all(f"`team/api:v{n}`" in shown["text"] for n in range(count))
 
 
 def test_an_undo_of_five_hundred_tags() -> None:
@@ -430,6 +435,11 @@ def test_hostile_texts_stay_texts(text: str) -> None:
             parents=(Parent(digest(2), (text,)),),
             signatures=(text,),
             platforms=(text,) * 8,
+            everywhere=5,
+            signs=text,
+            below=(Below(text, text, text, 1, "stays", text),) * 6,
+            attached=(Attached(text, text, text, text, False, True),) * 2,
+            notes=(Note("date", text), Note("signs", f"the signature of `{text}`")),
         )
     ] * 3
     for action in ACTIONS:

@@ -5,9 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from bot.operations import collection_request, deletion, requesting, undo
 from bot.operations.context import Asked, Context
 from bot.operations.errors import Refusal
-from bot.registry.reference import parse_reference
 from bot.rules.approval import Draft, Request, State, Window
-from bot.rules.policy import Action
 from bot.slack.handlers.base import Click, Clicked, Handlers, Said, Typed, Verb, Work, submitting
 from bot.slack.views import collection as gc_view
 from bot.slack.views.blocks import Message
@@ -32,17 +30,31 @@ class Asking(Handlers):
     async def _delete(self, typed: Typed) -> Work:
         return submitting(
             await deletion.request_delete(
-                self._ctx, typed.asked, self._registry(typed), typed.command.references
+                self._ctx,
+                typed.asked,
+                self._registry(typed),
+                typed.command.references,
+                with_signatures=bool(typed.command.flags.get("with-signatures")),
             )
         )
 
     async def _purge(self, typed: Typed) -> Work:
         number = typed.command.request
+        along = bool(typed.command.flags.get("with-signatures"))
+        if number is not None and along:
+            raise Refusal(
+                f"R{number} has its images already; --with-signatures is for naming images.",
+                f"Type `/registry purge R{number}` without it.",
+            )
         if number is not None:
             return self._about(undo.request_purge_of, number, typed.asked)
         return submitting(
             await deletion.request_purge(
-                self._ctx, typed.asked, self._registry(typed), typed.command.references
+                self._ctx,
+                typed.asked,
+                self._registry(typed),
+                typed.command.references,
+                with_signatures=along,
             )
         )
 
@@ -105,18 +117,7 @@ class Asking(Handlers):
         registry = self._ctx.registry(request.registry)
         reason = clicked.asked.reason or request.reason
         asked = Asked(clicked.asked.actor, clicked.asked.channel, reason)
-        if request.action == Action.DELETE:
-            references = [parse_reference(f"{i.repository}:{i.tag}") for i in request.items]
-            made = await deletion.request_delete(self._ctx, asked, registry, references)
-        elif request.action == Action.PURGE:
-            names = [f"{i.repository}@{i.digest}" for i in request.items]
-            references = [parse_reference(name) for name in names]
-            made = await deletion.request_purge(self._ctx, asked, registry, references)
-        else:
-            raise Refusal(
-                f"A {request.action} is not repeated by a button.",
-                f"Ask for it again with `/registry {request.action}`.",
-            )
+        made = await deletion.request_again(self._ctx, asked, registry, request)
         return submitting(made)
 
 

@@ -1,6 +1,6 @@
 """What is too long for a message, as files."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -8,11 +8,14 @@ from bot.operations.browse import Inspection, Repositories, Tags
 from bot.operations.doctor import Report
 from bot.rules.approval import Request
 from bot.rules.health import advice
-from bot.rules.plan import DeletionPlan
+from bot.rules.plan import DeletionPlan, PlannedDigest
 from bot.rules.policy import Action
 from bot.slack.views import doctor
+from bot.slack.views.deletion import is_whole
 from bot.slack.views.reading import is_cut_off
 from bot.slack.views.spreadsheet import Cell, csv_of
+
+_DELETIONS = {Action.DELETE, Action.CLEANUP, Action.PURGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +33,95 @@ def of_request(shown: Request, name: str) -> File | None:
     return make(shown) if make else None
 
 
-_PLAN_HEAD = (
+PLAN_HEAD = (
     "repository",
     "tag",
     "digest",
-    "goes or stays",
+    "goes/stays",
     "media type",
     "platforms",
     "size bytes",
     "unique bytes",
+    "unique bytes over all repositories",
+    "parents",
+    "signatures",
+    "why",
 )
 
 
 def _plan(shown: Request) -> File | None:
-    if shown.action not in {Action.DELETE, Action.PURGE}:
+    if shown.action not in _DELETIONS or is_whole(shown):
         return None
-    plan = DeletionPlan.from_json(shown.plan)
-    content = csv_of(_PLAN_HEAD, _plan_rows(plan))
+    content = csv_of(PLAN_HEAD, plan_rows(DeletionPlan.from_json(shown.plan)))
     return File(f"{shown.name}-plan.csv", f"The whole plan of {shown.name}", content)
 
 
-def _plan_rows(plan: DeletionPlan) -> Iterator[tuple[Cell, ...]]:
+def plan_rows(plan: DeletionPlan) -> Iterator[tuple[Cell, ...]]:
+    """A row for each tag that goes or stays, and for each untagged manifest below.
+
+    The unique bytes of a digest stand in its first row only, so that they can be added up.
+    """
+    named = {(d.repository, d.digest) for d in plan.digests}
     for planned in plan.digests:
-        about = (
+        yield from _digest_rows(planned)
+        yield from _child_rows(planned, named)
+        yield from _signature_rows(planned)
+
+
+def _digest_rows(planned: PlannedDigest) -> Iterator[tuple[Cell, ...]]:
+    bytes_: tuple[Cell, Cell] = planned.own, planned.everywhere
+    why = "; ".join(note.text for note in planned.notes)
+    rows = [(tag, "goes", why) for tag in planned.tags or ("",)]
+    rows += [(tag, "stays", "not named in the request") for tag in planned.kept_tags]
+    for tag, outcome, reason in rows:
+        yield (
+            planned.repository,
+            tag,
+            planned.digest,
+            outcome,
             planned.media_type,
             " ".join(planned.platforms),
             planned.size,
-            planned.own,
+            *bytes_,
+            " ".join(tag for p in planned.parents for tag in p.tags or (p.digest,)),
+            " ".join(dict.fromkeys([*(a.tag for a in planned.attached), *planned.signatures])),
+            _bare(reason),
         )
-        for tag in planned.tags or ("",):
-            yield planned.repository, tag, planned.digest, "goes", *about
-        for tag in planned.kept_tags:
-            yield planned.repository, tag, planned.digest, "stays", *about
+        bytes_ = None, None
+
+
+def _child_rows(
+    planned: PlannedDigest, named: Collection[tuple[str, str]]
+) -> Iterator[tuple[Cell, ...]]:
+    tags = " ".join((*planned.tags, *planned.kept_tags)) or planned.digest
+    for child in planned.below:
+        if (planned.repository, child.digest) not in named:
+            yield (
+                planned.repository,
+                "",
+                child.digest,
+                child.outcome,
+                child.media_type,
+                child.platform,
+                child.size,
+                None,
+                None,
+                tags,
+                "",
+                _bare(f"the child {child.why}"),
+            )
+
+
+def _signature_rows(planned: PlannedDigest) -> Iterator[tuple[Cell, ...]]:
+    for one in planned.attached:
+        if not one.goes:
+            why = "its image goes without it" if one.orphaned else "its image stays"
+            rest: tuple[Cell, ...] = ("", "", None, None, None, "", "")
+            yield planned.repository, one.tag, one.digest, "stays", *rest, f"the {one.kind}: {why}"
+
+
+def _bare(text: str) -> str:
+    return text.replace("`", "")
 
 
 _OF_REQUEST: Mapping[str, Callable[[Request], File | None]] = {"plan": _plan}

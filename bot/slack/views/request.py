@@ -25,9 +25,15 @@ from bot.slack.views.blocks import (
     when,
     words,
 )
-from bot.slack.views.deletion import blast_radius, held_line, item_lines
+from bot.slack.views.deletion import (
+    SCREEN,
+    blast_radius,
+    consequences,
+    held_line,
+    item_lines,
+    leaves_signatures,
+)
 
-_DIGESTS = 12
 _SAYS = {
     State.PENDING: ":hourglass_flowing_sand: pending",
     State.APPROVED: ":white_check_mark: approved, about to start",
@@ -105,6 +111,7 @@ def summary(shown: Request) -> str:
         else stop(asked + (what if names or shown.subject else words(shown.registry, 80))),
         stop(f"Why: {words(shown.reason)}") if shown.reason else "",
         collection.text(shown) if shown.action == Action.GC else "",
+        *consequences(shown),
         " ".join(_notes(shown)),
     ]
     return " ".join(part for part in parts if part)
@@ -140,10 +147,11 @@ def what(shown: Request) -> str:
     if shown.action == Action.PURGE:
         digests = many(len(plan.digests), "digest")
         return f"{who} asks to *purge* {digests} with {tags} on {where}, *without an undo window*"
-    return f"{who} asks to *delete* {tags} on {where}"
+    along = f", {many(len(plan.along), 'signature')} of them along" if plan.along else ""
+    return f"{who} asks to *delete* {tags} on {where}{along}"
 
 
-def body(shown: Request, *, limit: int = _DIGESTS, room: int = ROOM) -> list[Block]:
+def body(shown: Request, *, limit: int = SCREEN, room: int = ROOM) -> list[Block]:
     """What it is about: the blast radius, the items, or the steps of a collection.
 
     Parameters
@@ -165,7 +173,7 @@ def body(shown: Request, *, limit: int = _DIGESTS, room: int = ROOM) -> list[Blo
         ]
     if shown.action == Action.UNDO:
         return paragraphs(item_lines(shown.items))
-    more = f"/registry show {shown.name}" if limit == _DIGESTS else ""
+    more = f"/registry show {shown.name}" if limit == SCREEN else ""
     return blast_radius(shown, limit, more, room)
 
 
@@ -241,15 +249,19 @@ def buttons(shown: Request) -> list[Block]:
     """What can be done with a request now."""
     token = shown.token
     if shown.state is State.PENDING:
+        along = [button("Take signatures along", "with_signatures", token)]
+        along = along if leaves_signatures(shown) else []
         if shown.approval == "confirm":
             return [
                 button("Confirm", "confirm", token, style="primary"),
+                *along,
                 button("Cancel", "cancel", token),
             ]
         return [
             button("Approve", "approve", token, style="primary"),
             button("Deny", "deny", token, style="danger"),
             button("Details", "details", token),
+            *along,
             button("Cancel", "cancel", token),
         ]
     if shown.state is State.RUNNING and shown.action == Action.GC and not shown.abort_by:

@@ -14,7 +14,7 @@ from bot.store.schema import outbox
 from bot.store.store import Store
 from tests.support.images import push_image
 from tests.support.many import tag_as
-from tests.support.team import ANN, OPS, Team
+from tests.support.team import ANN, BOB, OPS, Team
 
 pytestmark = pytest.mark.anyio
 
@@ -61,10 +61,10 @@ async def test_all_rows_come_as_a_file_to_who_asked(team: Team) -> None:
         assert sent.name == "tags-team-api.csv"
         lines = team.slack.messages(team.slack.dm(ANN))
         assert "Tags of team/api on corp" in lines[0].text
-        (letter,) = await rows_in(team)
-        assert letter["state"] == "sent"
-        assert "content" not in letter["payload"], "it is forgotten once it was sent"
         assert team.slack.messages(OPS) == []
+    (letter,) = await rows_in(team)
+    assert letter["state"] == "sent"
+    assert "content" not in letter["payload"], "it is forgotten once it was sent"
 
 
 async def test_a_limit_below_the_table_sends_no_file(team: Team) -> None:
@@ -155,3 +155,39 @@ async def test_the_bytes_go_to_the_address_given_without_the_token(team: Team) -
     for request in seen:
         assert "Authorization" not in request
         assert team.slack.bot_token not in str(request)
+
+
+async def a_thread_file(team: Team, message: Any) -> Any:
+    def found() -> list[Any]:
+        return [f for m in team.slack.thread(OPS, message.ts) for f in m.files]
+
+    await team.slack.wait_for(lambda: bool(found()), timeout=20)
+    return found()[-1]
+
+
+async def test_a_plan_of_more_than_a_screenful_has_its_table_in_the_thread(team: Team) -> None:
+    async with team.bot():
+        request = await team.request(ANN, "delete team/api:build-*")
+        assert "*In short* 120 tags on 1 digest in 1 repository" in request.all_text
+        assert "the CSV file in the thread" in request.all_text
+        sent = await a_thread_file(team, request)
+        rows = list(csv.DictReader(io.StringIO(sent.content.decode())))
+        assert sent.name == "R1-plan.csv"
+        assert [(row["tag"], row["goes/stays"]) for row in rows] == [(t, "goes") for t in TAGS]
+        await push_image(team.registry.url, "team/web", "1")
+        small = await team.request(ANN, "delete team/web:1")
+        await team.clicks(ANN, small, "Cancel")
+        await team.shows(small, "cancelled")
+        assert [f for m in team.slack.thread(OPS, small.ts) for f in m.files] == []
+
+
+async def test_a_plan_whose_table_is_refused_says_so_in_the_thread(team: Team) -> None:
+    async with team.bot():
+        team.slack.faults.fail("files.getUploadURLExternal", error="missing_scope")
+        request = await team.request(ANN, "delete team/api:build-*")
+        await team.slack.wait_for(
+            lambda: any("files:write" in m.text for m in team.slack.thread(OPS, request.ts)),
+            timeout=20,
+        )
+        await team.clicks(BOB, request, "Approve")
+        await team.shows(request, "approved")

@@ -105,17 +105,25 @@ class Rig:
     def registry(self) -> Registry:
         return self.ctx.registries["corp"]
 
-    async def delete(self, *references: str, user: str = ANN) -> Request:
+    async def delete(
+        self, *references: str, user: str = ANN, with_signatures: bool = False
+    ) -> Request:
         parsed = [parse_reference(text) for text in references]
         return await self._submit(
-            await deletion.request_delete(self.ctx, self.asked(user), self.registry, parsed)
+            await deletion.request_delete(
+                self.ctx, self.asked(user), self.registry, parsed, with_signatures=with_signatures
+            )
         )
 
-    async def purge_(self, *references: str, user: str = ANN) -> Request:
+    async def purge_(
+        self, *references: str, user: str = ANN, with_signatures: bool = False
+    ) -> Request:
         parsed = [parse_reference(text) for text in references]
         asked = self.asked(user, "it must go")
         return await self._submit(
-            await deletion.request_purge(self.ctx, asked, self.registry, parsed)
+            await deletion.request_purge(
+                self.ctx, asked, self.registry, parsed, with_signatures=with_signatures
+            )
         )
 
     async def gc(self, *, delete_untagged: bool = False) -> Request:

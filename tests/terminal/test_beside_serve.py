@@ -18,7 +18,8 @@ from tests.support.team import ANN, BOB, OPS, Team
 pytestmark = pytest.mark.anyio
 
 ALONE = {
-    '[[rules]]\nname = "scratch"': '[[rules]]\nname = "anybody"\nactions = ["gc", "purge", "delete"]'
+    '[[rules]]\nname = "scratch"': '[[rules]]\nname = "anybody"\n'
+    'actions = ["gc", "purge", "delete"]'
     '\nrequesters = ["anyone"]\napproval = "confirm"\n[[rules]]\nname = "scratch"'
 }
 

@@ -28,6 +28,7 @@ from bot.slack.notifier import Notifier
 from bot.slack.people import People
 from bot.slack.server import events, serve_http
 from bot.slack.socket import Connection, Pace
+from bot.slack.suggesting import Suggestions
 from bot.slack.wire import NotOpened
 from bot.store.jobs import Job
 from bot.store.store import Store
@@ -148,7 +149,7 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
         COMMAND: Handler(dispatcher.command, dispatcher.give_up, attempts=3),
         CLICK: Handler(dispatcher.click, dispatcher.give_up, attempts=3),
         TERMINAL: Handler(drop, nothing),
-        SUBMISSION: Handler(dispatcher.click, dispatcher.give_up, attempts=3),
+        SUBMISSION: Handler(dispatcher.submission, dispatcher.give_up, attempts=3),
         "expire": Handler(expire, nothing, attempts=_WITHOUT_END),
         "untag": Handler(untag.run, give_up),
         "purge": Handler(purge.run, give_up),
@@ -195,7 +196,7 @@ class Service:
                     stack.push_async_callback(one.aclose)
             client = slack_client(self._settings)
             identity = await identify(client, self._settings)
-            worker, notifier, app = self._wire(ctx, client, identity)
+            worker, notifier, app = self._wire(stack, ctx, client, identity)
             connection = await self._connect(stack, app, client)
             site = await self._listen(stack, app, ctx, connection)
             tasks = [
@@ -221,7 +222,11 @@ class Service:
         self.metrics.ack_seconds.observe(seconds)
 
     def _wire(
-        self, ctx: Context, client: AsyncWebClient, identity: Mapping[str, Any]
+        self,
+        stack: contextlib.AsyncExitStack,
+        ctx: Context,
+        client: AsyncWebClient,
+        identity: Mapping[str, Any],
     ) -> tuple[Worker, Notifier, Any]:
         settings = self._settings.slack
         people = People(client, ctx.policy, str(identity.get("team_id", "")))
@@ -233,12 +238,15 @@ class Service:
         hooks = _HOOKS if official else f"{base.scheme}://{base.netloc}/"
         notifier = Notifier(ctx, client, hooks, worker.name)
         secret = settings.signing_secret if settings.mode == "http" else None
+        suggestions = Suggestions(ctx, people)
+        stack.push_async_callback(suggestions.close)
         app = build_app(
             client,
             ctx.store,
             identity,
             signing_secret=secret.get_secret_value() if secret else None,
             on_ack=self._count_ack,
+            suggest=suggestions,
         )
         return worker, notifier, app
 

@@ -130,11 +130,14 @@ def test_the_mode_matches(manifest: Any, mode: str) -> None:
 
 def test_addresses_are_there_in_http_mode_only(manifest: Any, mode: str) -> None:
     command = manifest["features"]["slash_commands"][0]
-    addresses = [command.get("url"), manifest["settings"]["interactivity"].get("request_url")]
+    interactivity = manifest["settings"]["interactivity"]
+    # Without an address of their own, no menu would ever ask for its choices.
+    names = ("request_url", "message_menu_options_url")
+    addresses = [command.get("url"), *(interactivity.get(name) for name in names)]
     if mode == "socket":
-        assert addresses == [None, None]
+        assert addresses == [None, None, None]
     else:
-        assert addresses[0] == addresses[1]
+        assert len(set(addresses)) == 1
         assert re.fullmatch(r"https://[a-z.-]+\.example\.com/slack/events", addresses[0])
 
 
@@ -182,6 +185,7 @@ def test_both_ask_for_the_same_otherwise() -> None:
     socket, http = (read(name) for name in FILES.values())
     http["settings"]["socket_mode_enabled"] = True
     del http["settings"]["interactivity"]["request_url"]
+    del http["settings"]["interactivity"]["message_menu_options_url"]
     del http["features"]["slash_commands"][0]["url"]
     assert http == socket
 

@@ -184,6 +184,18 @@ async def tags(
     )
 
 
+async def some_tags(
+    ctx: Context, registry: Registry, repository: str, names: Sequence[str]
+) -> list[TagRow]:
+    """These tags of a repository, without a look at its others; those that are gone are left out.
+
+    `sharing` says nothing here: whoever shares an image may be among the others.
+    """
+    reader = ImageReader(ctx.store, registry)
+    snapshot = await reader.snapshot(repository, only=names)
+    return await _rows(reader, snapshot, [name for name in names if name in snapshot.tags])
+
+
 async def _rows(reader: ImageReader, snapshot: Snapshot, wanted: Sequence[str]) -> list[TagRow]:
     platforms = {tag: leaves_of(snapshot, snapshot.tags[tag]) for tag in wanted}
     images: dict[str, Image] = {

@@ -111,10 +111,17 @@ class ImageReader:
         found = await bounded(one, tags)
         return {tag: digest for tag, digest in found if digest is not None}
 
-    async def snapshot(self, repository: str, on_progress: OnProgress | None = None) -> Snapshot:
-        """Everything tagged in a repository, and all below it."""
+    async def snapshot(
+        self,
+        repository: str,
+        on_progress: OnProgress | None = None,
+        *,
+        only: Collection[str] | None = None,
+    ) -> Snapshot:
+        """Everything tagged in a repository, and all below it; or below `only` these."""
         progress = _Progress(on_progress)
-        tags = await self._digests(repository, await self.tags(repository), progress)
+        names = await self.tags(repository) if only is None else only
+        tags = await self._digests(repository, names, progress)
         raws, missing = await self._read(repository, set(tags.values()), progress)
         await self.remember(repository, raws.keys())
         manifests = {digest: parsed(raw) for digest, raw in raws.items()}

@@ -21,7 +21,9 @@ from bot.rules.approval import Request
 from bot.rules.policy import Actor
 from bot.slack import steps
 from bot.slack.commands import CommandError, parse
+from bot.slack.form import REGISTRY, REPOSITORY, VERB
 from bot.slack.handlers.base import Said as Answer
+from bot.slack.opening import FORM
 from bot.slack.people import Where
 from bot.slack.runner import VerbRunner, Work
 from bot.slack.verbs import Kind, available
@@ -37,7 +39,8 @@ log = structlog.get_logger()
 _RUN = "run_"
 READS = frozenset(verb.name for verb in available() if verb.kind is Kind.READ)
 # What these answer depends on nobody's groups.
-_ASKS_NOBODY = (READS - {"help", "whoami"}) | {"click details", "click share"}
+_LOOKS = frozenset({"details", "share", FORM, VERB, REGISTRY, REPOSITORY})
+_ASKS_NOBODY = (READS - {"help", "whoami"}) | {f"click {action}" for action in _LOOKS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,18 @@ class Dispatcher:
         self._verbs = VerbRunner(ctx)
 
     async def command(self, job: Job) -> None:
-        """A slash command."""
-        await self._run(job, Incoming.of(job))
+        """A slash command; with nothing behind it and a modal opened for it, the form."""
+        if job.payload.get("action"):
+            await self.click(job)
+        else:
+            await self._run(job, Incoming.of(job))
+
+    async def submission(self, job: Job) -> None:
+        """A submitted modal: a command that was filled in, or an answer to a question."""
+        if job.payload.get("text"):
+            await self._run(job, Incoming.of(job))
+        else:
+            await self.click(job)
 
     async def _run(self, job: Job, incoming: Incoming) -> None:
         text, verb = incoming.text, "unknown"
@@ -126,7 +139,8 @@ class Dispatcher:
             emergency = bool(command.flags.get("emergency"))
             asked = Asked(actor, incoming.where.channel, reason, emergency)
             await self._ask_slack(verb)
-            work = await self._verbs.prepare(command, asked, text, f"ask-{job.id}")
+            agreed = incoming.body.get("agreed")
+            work = await self._verbs.prepare(command, asked, text, f"ask-{job.id}", agreed)
             await self._carry_out(job, incoming, verb, work)
 
     async def click(self, job: Job) -> None:
@@ -139,7 +153,7 @@ class Dispatcher:
             return
         what = f"click {action.rstrip('0123456789')}"[:40]
         async with self._answering(job, lambda: incoming, lambda: what):
-            changes = action not in {"details", "share"}
+            changes = action not in _LOOKS
             actor = await self._people.actor(incoming.where, changes=changes)
             asked = Asked(actor, incoming.where.channel, str(incoming.body.get("reason", "")))
             await self._ask_slack(what)

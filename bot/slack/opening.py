@@ -8,6 +8,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.commands import is_bare
 from bot.slack.payloads import Row
 from bot.slack.views import modals
 from bot.slack.views.modals import View
@@ -25,7 +26,7 @@ def title_for(row: Row) -> str:
     if "view" in row:
         return ""  # It came out of a modal, which shows the answer.
     if "text" in row:
-        return ""
+        return _TITLES[FORM] if is_bare(str(row["text"])) else ""
     return _TITLES.get(str(row.get("action", "")), "")
 
 

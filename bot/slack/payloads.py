@@ -62,6 +62,16 @@ def submission(body: Body) -> Row:
     }
 
 
+def suggestion(body: Body) -> Row:
+    """What somebody has typed into a menu so far. Nothing in the form itself comes with it."""
+    return {
+        **_person(body),
+        **_form(body.get("view") or {}),
+        "action": body.get("action_id", ""),
+        "value": str(body.get("value") or ""),
+    }
+
+
 def home(body: Body) -> Row:
     """Somebody opened the home tab, or pressed Refresh on it."""
     event = body.get("event")

@@ -10,6 +10,7 @@ from bot.slack.handlers.asking import Asking
 from bot.slack.handlers.base import Click, Clicked, Typed, Verb, Work
 from bot.slack.handlers.deciding import Deciding
 from bot.slack.handlers.examining import Examining
+from bot.slack.handlers.forms import Forms
 from bot.slack.handlers.locking import Locking
 from bot.slack.handlers.reading import Reading
 from bot.slack.handlers.sharing import Sharing
@@ -39,12 +40,15 @@ class VerbRunner:
             **asking.clicks,
             **Signatures(ctx).clicks,
             **deciding.clicks,
+            **Forms(ctx).clicks,
         }
         # Several of one kind in a message need different names: their beginning counts.
         self._prefixes: dict[str, Click] = {"purge_now_": asking.purge_listed}
 
-    async def prepare(self, command: Command, asked: Asked, text: str, name: str) -> Work:
-        """The work of a typed command.
+    async def prepare(
+        self, command: Command, asked: Asked, text: str, name: str, agreed: str | None = None
+    ) -> Work:
+        """The work of a typed command; for `agreed` see :class:`Typed`.
 
         Raises
         ------
@@ -53,7 +57,7 @@ class VerbRunner:
         handle = self._verbs.get(command.verb)
         if handle is None:
             raise Refusal(f"{command.verb} is not here yet.", "`/registry help` lists what is.")
-        return await handle(Typed(command, asked, text.strip(), name))
+        return await handle(Typed(command, asked, text.strip(), name, agreed))
 
     async def prepare_click(
         self, action: str, body: Mapping[str, Any], asked: Asked, name: str

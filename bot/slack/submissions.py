@@ -1,10 +1,11 @@
 """Submitted modals: what can be seen to be wrong at once, and what stands there meanwhile. Pure."""
 
-from collections.abc import Mapping
 from typing import Any
 
+from bot.slack import form
 from bot.slack.payloads import SENT, Row
 from bot.slack.views import modals
+from bot.slack.views.form import PLAN
 from bot.slack.views.modals import View
 
 Answer = dict[str, Any]
@@ -17,17 +18,30 @@ def received(row: Row) -> tuple[Row, Answer]:
     With `errors` as its action the form stays open, and there is nothing to store.
     """
     if row["action"] == f"deny{SENT}":
-        reason = typed(row, "reason")
+        reason = form.typed(row["values"], "reason")
         if not reason:
             return row, errors(reason="Say why not: whoever asked wants to know.")
         return {**row, "reason": reason}, update(modals.working("Deny"))
+    if row["action"] == f"{form.CALLBACK}{SENT}":
+        return _filled_in(row)
+    if row["action"] == f"{PLAN}{SENT}":
+        kept = row["metadata"]
+        agreed = {"text": kept.get("text", ""), "agreed": kept.get("plan", "")}
+        return {**row, **agreed}, update(modals.working("Registry"))
     return row, {}
 
 
-def typed(row: Row, block: str) -> str:
-    """What was typed into the field of a block, on one line; "" where nothing was."""
-    held: Mapping[str, Any] = next(iter((row["values"].get(block) or {}).values()), {})
-    return " ".join(str(held.get("value") or "").split())
+def _filled_in(row: Row) -> tuple[Row, Answer]:
+    text, problems = form.command(row["values"], row["metadata"])
+    if problems:
+        return row, errors(**problems)
+    row = {**row, "text": text}
+    if form.is_read(text):
+        # What was read is an answer like any other: it stands in the channel, and the form goes.
+        del row["view"]
+        return row, {}
+    # Nobody has agreed to a plan yet: it is shown first.
+    return {**row, "agreed": ""}, update(modals.working("Registry"))
 
 
 def errors(**by_block: str) -> Answer:

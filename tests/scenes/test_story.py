@@ -167,7 +167,7 @@ async def test_every_read_answers(team: Team) -> None:
     await push_image(team.registry.url, "team/api", "1.4.0")
     async with team.bot():
         for text, expected in [
-            ("", "registry-bot understands"),
+            ("help", "registry-bot understands"),
             ("help delete", "take tags away"),
             ("whoami", ANN),
             ("status", "answers"),

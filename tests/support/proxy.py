@@ -21,6 +21,7 @@ class Proxy:
         self.url = ""
         self.seen: list[str] = []
         self._errors = ("", re.compile(""), 0)
+        self._held: tuple[str, re.Pattern[str], asyncio.Event] | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -48,11 +49,19 @@ class Proxy:
         """Answer matching requests with an error of our own from now on; status 0 ends it."""
         self._errors = (method, re.compile(path), status)
 
+    def hold(self, method: str, path: str) -> asyncio.Event:
+        """Let matching requests wait until the event that is returned is set."""
+        go_on = asyncio.Event()
+        self._held = (method, re.compile(path), go_on)
+        return go_on
+
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(f"{request.method} {request.path}")
         method, path, status = self._errors
         if status and method == request.method and path.search(request.path):
             return web.Response(status=status, text="no space left on device")
+        if self._held and self._held[0] == request.method and self._held[1].search(request.path):
+            await self._held[2].wait()
         trap = self._trap
         matches = trap is not None and trap[0] == request.method and trap[1].search(request.path)
         if matches:

@@ -6,9 +6,12 @@ from bot.operations import collection_request, deletion, requesting, undo
 from bot.operations.context import Asked, Context
 from bot.operations.errors import Refusal
 from bot.rules.approval import Draft, Request, State, Window
+from bot.rules.plan import DeletionPlan
 from bot.slack.handlers.base import Click, Clicked, Handlers, Said, Typed, Verb, Work, submitting
 from bot.slack.views import collection as gc_view
+from bot.slack.views import form as form_view
 from bot.slack.views.blocks import Message
+from bot.slack.views.modals import Modal
 from bot.store.store import Transaction
 
 _Ask = Callable[[Context, Transaction, Asked, Request], Awaitable[Draft]]
@@ -28,14 +31,15 @@ class Asking(Handlers):
         return {"undo": self._undo_button, "purge_now": self._purge_button, "again": self._again}
 
     async def _delete(self, typed: Typed) -> Work:
-        return submitting(
+        return _planned(
+            typed,
             await deletion.request_delete(
                 self._ctx,
                 typed.asked,
                 self._registry(typed),
                 typed.command.references,
                 with_signatures=bool(typed.command.flags.get("with-signatures")),
-            )
+            ),
         )
 
     async def _purge(self, typed: Typed) -> Work:
@@ -48,14 +52,15 @@ class Asking(Handlers):
             )
         if number is not None:
             return self._about(undo.request_purge_of, number, typed.asked)
-        return submitting(
+        return _planned(
+            typed,
             await deletion.request_purge(
                 self._ctx,
                 typed.asked,
                 self._registry(typed),
                 typed.command.references,
                 with_signatures=along,
-            )
+            ),
         )
 
     async def _undo(self, typed: Typed) -> Work:
@@ -119,6 +124,20 @@ class Asking(Handlers):
         asked = Asked(clicked.asked.actor, clicked.asked.channel, reason)
         made = await deletion.request_again(self._ctx, asked, registry, request)
         return submitting(made)
+
+
+def _planned(typed: Typed, made: Draft) -> Work:
+    """Ask for a deletion; whoever wants to see its plan first is shown it, until it stays."""
+    seen = DeletionPlan.from_json(made.plan).fingerprint
+    if typed.agreed is None or typed.agreed == seen:
+        return submitting(made)
+
+    async def show(tx: Transaction) -> Modal:
+        moved = bool(typed.agreed)
+        view = form_view.plan(made, typed.text, await tx.now(), moved=moved)
+        return Modal(view, None)
+
+    return show
 
 
 def _by_request(windows: Sequence[Window]) -> list[tuple[str, int, float]]:

@@ -30,13 +30,15 @@ class Typed:
     """A command that somebody typed.
 
     `text` is the line as it came, for buttons that repeat it ("" where the answer is shared and
-    has none); `name` is unique to this command and names its files.
+    has none); `name` is unique to this command and names its files. `agreed` is the fingerprint
+    of the plan that they have seen, "" where they want to see it first; None where nobody asked.
     """
 
     command: Command
     asked: Asked
     text: str
     name: str
+    agreed: str | None = None
 
     @property
     def is_shared(self) -> bool:

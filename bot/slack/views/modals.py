@@ -50,7 +50,7 @@ def modal(
         "type": "modal",
         "title": _plain(title, _TITLE),
         "close": _plain("Cancel" if submit else "Close", _TITLE),
-        "private_metadata": json.dumps(metadata or {}),
+        "private_metadata": json.dumps(metadata or {}, ensure_ascii=False),
         "blocks": list(blocks[:MOST_BLOCKS]) or [section("There is nothing to show.")],
     }
     if submit:

@@ -69,7 +69,7 @@ def request(shown: Request) -> Message:
     if shown.reason:
         blocks.append(section(f"*Why* {words(shown.reason, 1000)}"))
     blocks += body(shown)
-    blocks += _deciding(shown)
+    blocks += deciding(shown)
     notes = _notes(shown)
     if notes:
         blocks.append(context(*notes))
@@ -177,7 +177,8 @@ def body(shown: Request, *, limit: int = SCREEN, room: int = ROOM) -> list[Block
     return blast_radius(shown, limit, more, room)
 
 
-def _deciding(shown: Request) -> list[Block]:
+def deciding(shown: Request) -> list[Block]:
+    """Who would have to agree, or who has decided."""
     if shown.state is not State.PENDING:
         decisions = _decisions(shown)
         return [context(*decisions)] if decisions else []

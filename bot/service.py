@@ -22,8 +22,9 @@ from bot.operations.untag import Untag
 from bot.operations.worker import Handler, Worker
 from bot.registry.client import RegistryClient
 from bot.settings import RegistrySettings, Settings
-from bot.slack.app import CLICK, COMMAND, SUBMISSION, build_app
+from bot.slack.app import CLICK, COMMAND, HOME, SUBMISSION, build_app
 from bot.slack.dispatch import Dispatcher
+from bot.slack.home import Home
 from bot.slack.notifier import Notifier
 from bot.slack.people import People
 from bot.slack.server import events, serve_http
@@ -230,8 +231,10 @@ class Service:
     ) -> tuple[Worker, Notifier, Any]:
         settings = self._settings.slack
         people = People(client, ctx.policy, str(identity.get("team_id", "")))
-        dispatcher = Dispatcher(ctx, people, self._count_command)
-        worker = Worker(ctx, handlers(ctx, dispatcher), self._count_job)
+        dispatcher = Dispatcher(ctx, people, self._count_command, channels=people.channels_of)
+        home = Home(ctx, client, people)
+        tabs = {HOME: Handler(home.run, home.give_up, attempts=3)}
+        worker = Worker(ctx, {**handlers(ctx, dispatcher), **tabs}, self._count_job)
         base = urlsplit(settings.api_url)
         # An emulator's answers go where its API is; the real Slack's only to its own host.
         official = base.hostname in {"slack.com", "www.slack.com"}

@@ -21,6 +21,7 @@ SCOPES = {
     "conversations_info": {"channels:read", "groups:read"},
     "files_upload_v2": {"files:write"},
     "users_info": {"users:read"},
+    "users_conversations": {"channels:read", "groups:read"},
     "usergroups_users_list": {"usergroups:read"},
     "views_open": set[str](),
     "views_update": set[str](),
@@ -134,8 +135,9 @@ def test_addresses_are_there_in_http_mode_only(manifest: Any, mode: str) -> None
     # Without an address of their own, no menu would ever ask for its choices.
     names = ("request_url", "message_menu_options_url")
     addresses = [command.get("url"), *(interactivity.get(name) for name in names)]
+    addresses.append(manifest["settings"]["event_subscriptions"].get("request_url"))
     if mode == "socket":
-        assert addresses == [None, None, None]
+        assert addresses == [None] * 4
     else:
         assert len(set(addresses)) == 1
         assert re.fullmatch(r"https://[a-z.-]+\.example\.com/slack/events", addresses[0])
@@ -153,10 +155,10 @@ def test_the_hint_names_only_verbs_that_exist(manifest: Any) -> None:
     assert command["usage_hint"] == usage_hint()
 
 
-def test_no_events_are_asked_for(manifest: Any) -> None:
-    # Nothing in the bot reads events: asking for them would show its users' messages for nothing.
-    assert "event_subscriptions" not in manifest["settings"]
-    assert manifest["features"]["app_home"]["home_tab_enabled"] is False
+def test_the_one_event_is_that_somebody_looks_at_the_home_tab(manifest: Any) -> None:
+    # Any other would show the bot what people write, for nothing.
+    assert manifest["settings"]["event_subscriptions"]["bot_events"] == ["app_home_opened"]
+    assert manifest["features"]["app_home"]["home_tab_enabled"] is True
 
 
 def test_people_can_get_direct_messages_but_not_answer_them(manifest: Any) -> None:
@@ -186,6 +188,7 @@ def test_both_ask_for_the_same_otherwise() -> None:
     http["settings"]["socket_mode_enabled"] = True
     del http["settings"]["interactivity"]["request_url"]
     del http["settings"]["interactivity"]["message_menu_options_url"]
+    del http["settings"]["event_subscriptions"]["request_url"]
     del http["features"]["slash_commands"][0]["url"]
     assert http == socket
 

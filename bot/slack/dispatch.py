@@ -99,6 +99,7 @@ class Dispatcher:
     people : says who somebody is.
     count : told verb and outcome, for the metrics.
     say : answers inside the transaction that changed what it speaks of; default: the outbox.
+    channels : where somebody is a member, for what they press in their home tab.
     """
 
     def __init__(
@@ -107,7 +108,9 @@ class Dispatcher:
         people: People,
         count: Callable[[str, str], None] = lambda *_: None,
         say: Say | None = None,
+        channels: Callable[[str], Awaitable[frozenset[str]]] | None = None,
     ) -> None:
+        self._channels = channels
         self._ctx = ctx
         self._people = people
         self._count = count
@@ -153,12 +156,27 @@ class Dispatcher:
             return
         what = f"click {action.rstrip('0123456789')}"[:40]
         async with self._answering(job, lambda: incoming, lambda: what):
+            if incoming.body.get("home") and self._channels:
+                incoming = await self._from_home(incoming, self._channels)
             changes = action not in _LOOKS
             actor = await self._people.actor(incoming.where, changes=changes)
             asked = Asked(actor, incoming.where.channel, str(incoming.body.get("reason", "")))
             await self._ask_slack(what)
             work = await self._verbs.prepare_click(action, incoming.body, asked, f"ask-{job.id}")
             await self._carry_out(job, incoming, what, work)
+
+    async def _from_home(
+        self, incoming: Incoming, channels: Callable[[str], Awaitable[frozenset[str]]]
+    ) -> Incoming:
+        """The home tab is in no channel: what is pressed there counts in the request's own."""
+        async with self._ctx.store.reading() as tx:
+            request = await tx.requests.by_token(str(incoming.body.get("value", "")))
+        if request is None or request.channel not in await channels(incoming.where.user):
+            raise Refusal(
+                "That request belongs to no channel that you are in.",
+                "Open the home tab again: it shows what concerns you.",
+            )
+        return replace(incoming, where=replace(incoming.where, channel=request.channel))
 
     async def _carry_out(self, job: Job, incoming: Incoming, what: str, work: Work) -> None:
         """Effect, answer and the end of the job, in one transaction."""

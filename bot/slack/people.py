@@ -13,6 +13,7 @@ from bot.rules.policy import Actor, Policy
 
 _LIFE = 60.0  # seconds that an answer of Slack's about a person or channel is believed
 _CACHE = 5000
+_PAGES = 20  # of somebody's channels, about a thousand each
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,7 @@ class People:
         Refusal : a guest, a bot, somebody from elsewhere, an unlisted channel, or Slack does not
             say who it is.
         """
-        if where.team != self._team:
-            raise Refusal(
-                "Only members of this workspace can use the registry bot.",
-                "Ask somebody of the team that runs the registry.",
-            )
+        self._refuse_other_teams(where.team)
         if self._policy.channel(where.channel) is None:
             listed = ", ".join(f"<#{c.id}>" for c in self._policy.channels[:3])
             raise Refusal(
@@ -76,6 +73,34 @@ class People:
                     "Use a channel of your own workspace.",
                 )
         return Actor(where.user, where.team, is_full_member=True)
+
+    async def member(self, where: Where) -> Actor:
+        """The person, wherever they are: for what belongs to no channel, such as the home tab.
+
+        Raises
+        ------
+        Refusal : as for `actor`, apart from the channel.
+        """
+        self._refuse_other_teams(where.team)
+        self._refuse_outsiders(await self._ask("user", where.user))
+        return Actor(where.user, where.team, is_full_member=True)
+
+    async def channels_of(self, user: str) -> frozenset[str]:
+        """The listed channels that somebody is a member of, as far as the bot can see them.
+
+        Raises
+        ------
+        Refusal : Slack does not say.
+        """
+        mine = (await self._ask("channels", user))["ids"]
+        return frozenset(c.id for c in self._policy.channels if c.id in mine)
+
+    def _refuse_other_teams(self, team: str) -> None:
+        if team != self._team:
+            raise Refusal(
+                "Only members of this workspace can use the registry bot.",
+                "Ask somebody of the team that runs the registry.",
+            )
 
     def _refuse_outsiders(self, user: Mapping[str, Any]) -> None:
         if user.get("deleted"):
@@ -99,18 +124,39 @@ class People:
         try:
             if kind == "user":
                 answer = (await self._client.users_info(user=key))["user"]
+            elif kind == "channels":
+                answer = {"ids": await self._channels(key)}
             else:
                 answer = (await self._client.conversations_info(channel=key))["channel"]
         except (SlackApiError, OSError, TimeoutError) as error:
-            what = "who you are" if kind == "user" else "what channel this is"
             raise Refusal(
-                f"Slack does not tell the bot {what} at the moment ({_code(error)}).",
+                f"Slack does not tell the bot {_WHAT[kind]} at the moment ({_code(error)}).",
                 "Nothing was changed. Try again in a minute.",
             ) from error
         if len(self._known) >= _CACHE:
             self._known.clear()
         self._known[kind, key] = (time.monotonic(), answer)
         return answer  # type: ignore[no-any-return]
+
+    async def _channels(self, user: str) -> frozenset[str]:
+        found: set[str] = set()
+        more = ""
+        for _ in range(_PAGES):
+            answer = await self._client.users_conversations(
+                user=user, types="public_channel,private_channel", limit=999, cursor=more
+            )
+            found.update(str(channel["id"]) for channel in answer["channels"])
+            more = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+            if not more:
+                break
+        return frozenset(found)
+
+
+_WHAT = {
+    "user": "who you are",
+    "channel": "what channel this is",
+    "channels": "which channels you are in",
+}
 
 
 def _code(error: Exception) -> str:

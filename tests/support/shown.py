@@ -1,6 +1,7 @@
 """What must hold for every message the bot makes, and requests to make messages of."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from bot.registry.manifest import OCI_INDEX, OCI_MANIFEST
 from bot.rules.approval import Decision, Item, ItemState, Request, State, Window, WindowState
 from bot.rules.plan import DeletionPlan, Parent, PlannedDigest
-from bot.slack.limits import problems
+from bot.slack.limits import problems, problems_of_view
 from bot.slack.views.blocks import without_new_blocks
 
 ANN, BOB, CAT = "U0ANN", "U0BOB", "U0CAT"
@@ -87,16 +88,29 @@ def check(message: Mapping[str, Any]) -> None:
         found = problems(shown)
         assert not found, found
         for kind, text in [("mrkdwn", shown["text"]), *texts(shown)]:
-            assert not _CONTROL.search(text), "a control character"
-            if kind == "mrkdwn":
-                rest = _OURS.sub("", text)
-                assert "<" not in rest, f"live markup: {rest[max(0, rest.index('<') - 20) :][:90]}"
-                assert not re.search(r"&(?!amp;|lt;|gt;)", rest), "an ampersand that is no entity"
-                assert "`" not in outside_code(text), f"code that is not closed: {text[:300]!r}"
+            _check_text(kind, text)
     # Slack refuses messages of more than about 12,000 characters, however they are divided.
     long = sum(len(text) for kind, text in texts(message) if kind != "raw_text")
     assert long <= 11_100, f"{long} characters in all"
     assert all(block["text"].get("verbatim") for block in message["blocks"] if "text" in block)
+
+
+def check_view(view: Mapping[str, Any]) -> None:
+    """Fail unless Slack takes the modal or home tab, and nothing in it is alive but ours."""
+    found = problems_of_view(view)
+    assert not found, found
+    for kind, text in texts(view):
+        _check_text(kind, text)
+    assert len(json.dumps(view)) < 250_000, "Slack takes no larger view"
+
+
+def _check_text(kind: str, text: str) -> None:
+    assert not _CONTROL.search(text), "a control character"
+    if kind == "mrkdwn":
+        rest = _OURS.sub("", text)
+        assert "<" not in rest, f"live markup: {rest[max(0, rest.index('<') - 20) :][:90]}"
+        assert not re.search(r"&(?!amp;|lt;|gt;)", rest), "an ampersand that is no entity"
+        assert "`" not in outside_code(text), f"code that is not closed: {text[:300]!r}"
 
 
 def digest(number: int) -> str:

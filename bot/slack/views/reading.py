@@ -261,9 +261,8 @@ def status(rows: Sequence[Health], version: str, command: str) -> Message:
     texts = ["; ".join([name + answers, *details]) for name, answers, details in told]
     count = max(1, fitting(texts))
     blocks: list[Block] = []
-    for row, (name, answers, details) in zip(rows, told[:count], strict=False):
-        light = ":red_circle:" if row.problem else ":large_green_circle:"
-        blocks += [section(f"{light} *{name}*{answers}"), context(*details)]
+    for row in rows[:count]:
+        blocks += health_blocks(row)
     rest = many(len(rows) - count, "more registry", "more registries")
     more = f"and {rest}: {code('/registry status --on NAME')}" if len(rows) > count else ""
     if more:
@@ -272,6 +271,13 @@ def status(rows: Sequence[Health], version: str, command: str) -> Message:
     text = "\n".join([*texts[:count], *([more] if more else [])])
     collect = {f"gc --on {row.registry}": f"Collect {row.registry}" for row in rows if row.purged}
     return message(text, [*blocks, *share_row(command, dict(list(collect.items())[:3]))])
+
+
+def health_blocks(row: Health) -> list[Block]:
+    """How one registry is."""
+    light = ":red_circle:" if row.problem else ":large_green_circle:"
+    title = section(f"{light} *{words(row.registry, 80)}*{_answers(row)}")
+    return [title, context(*_health(row))]
 
 
 def _answers(row: Health) -> str:

@@ -19,8 +19,9 @@ from bot.rules.approval import Request, State
 from bot.rules.policy import Actor, Channel
 from bot.screen import Screen
 from bot.settings import Settings
+from bot.slack.answering import Incoming, Said
 from bot.slack.commands import CommandError, listing_for, parse
-from bot.slack.dispatch import Dispatcher, Incoming, Said
+from bot.slack.dispatch import Dispatcher
 from bot.slack.people import Where
 from bot.slack.views.blocks import Message
 from bot.slack.views.progress import progress

@@ -7,9 +7,9 @@ and what is answered, so that a crash either repeats it or leaves nothing to rep
 import contextlib
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
 
 import structlog
 
@@ -20,16 +20,14 @@ from bot.registry.errors import RegistryError
 from bot.rules.approval import Request
 from bot.rules.policy import Actor
 from bot.slack import steps
+from bot.slack.answering import Incoming, Say, answer, by_outbox
 from bot.slack.commands import CommandError, parse
 from bot.slack.form import REGISTRY, REPOSITORY, VERB
-from bot.slack.handlers.base import Said as Answer
 from bot.slack.opening import FORM
 from bot.slack.people import Where
 from bot.slack.runner import VerbRunner, Work
 from bot.slack.verbs import Kind, available
-from bot.slack.views import modals, notices
-from bot.slack.views.blocks import Message
-from bot.slack.views.modals import Modal
+from bot.slack.views import notices
 from bot.store.audit import AuditUnwritable
 from bot.store.jobs import Job, LeaseLost
 from bot.store.store import Transaction
@@ -38,49 +36,10 @@ log = structlog.get_logger()
 
 _RUN = "run_"
 READS = frozenset(verb.name for verb in available() if verb.kind is Kind.READ)
-# What these answer depends on nobody's groups.
+# What only looks may also be pressed where another company reads along.
 _LOOKS = frozenset({"details", "share", FORM, VERB, REGISTRY, REPOSITORY})
+# What these answer depends on nobody's groups.
 _ASKS_NOBODY = (READS - {"help", "whoami"}) | {f"click {action}" for action in _LOOKS}
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A stored payload: who, where, and how to answer.
-
-    `number` is that of the request which was typed, where one was.
-    """
-
-    where: Where
-    response_url: str | None
-    body: Mapping[str, Any]
-    number: int | None = None
-
-    @property
-    def text(self) -> str:
-        """The command, where one was typed."""
-        return str(self.body.get("text", ""))
-
-    def typing(self, text: str) -> "Incoming":
-        """The same person at the same place, typing a command."""
-        return replace(self, body={**self.body, "text": text})
-
-    @property
-    def modal(self) -> Mapping[str, str] | None:
-        """Where the modal is that shows the answer, if one does."""
-        return self.body.get("view") or None
-
-    @classmethod
-    def of(cls, job: Job) -> "Incoming":
-        """Read a job's payload."""
-        p = job.payload
-        where = Where(p.get("user", ""), p.get("team", ""), p.get("channel", ""))
-        return cls(where, p.get("response_url"), p)
-
-
-Said = Message | Request | None
-"""What is told outside of modals."""
-
-Say = Callable[[Transaction, Incoming, Said], Awaitable[None]]
 
 
 class People(Protocol):
@@ -114,7 +73,7 @@ class Dispatcher:
         self._ctx = ctx
         self._people = people
         self._count = count
-        self._say = say or _by_outbox
+        self._say = say or by_outbox
         self._verbs = VerbRunner(ctx)
 
     async def command(self, job: Job) -> None:
@@ -183,41 +142,14 @@ class Dispatcher:
         await self._ask_slack(what)  # preparing may have taken minutes
         async with self._ctx.store.transaction(job) as tx:
             try:
-                answer = await work(tx)
+                said = await work(tx)
             except Refusal as refusal:
                 await self._refuse(tx, incoming, what, refusal)
                 self._count(what, "refused")
             else:
                 self._count(what, "ok")
-                await self._answer(tx, incoming, answer)
+                await answer(tx, incoming, said, self._say)
             await tx.jobs.finish(job)
-
-    async def _answer(
-        self, tx: Transaction, incoming: Incoming, said: Answer, *, twice: bool = False
-    ) -> None:
-        """Answer in the modal that waits for it; elsewhere where there is none (or `twice`)."""
-        instead = said.instead if isinstance(said, Modal) else said
-        if incoming.modal is None or twice:
-            await self._say(tx, incoming, instead)
-        if incoming.modal is None:
-            return
-        shown = modals.asked_for(said) if isinstance(said, Request) else said
-        if isinstance(shown, Modal):
-            view = shown.view
-        elif shown is not None:
-            view = modals.of_message(shown, incoming.where.channel)
-        else:
-            view = modals.note("Registry", "Done.")
-        await tx.outbox.answer(
-            {
-                "user": incoming.where.user,
-                "channel": incoming.where.channel,
-                "message": None if twice or isinstance(said, Request) else instead,
-                "modal": {"where": dict(incoming.modal), "view": view},
-            },
-            incoming.response_url,
-            key=f"view:{sorted(incoming.modal.items())}",
-        )
 
     async def _ask_slack(self, what: str) -> None:
         """Who is in its user groups, where that could decide about what is asked."""
@@ -270,7 +202,8 @@ class Dispatcher:
         """The one answer that leaves no trace in the audit trail: that there can be none."""
         log.error("a command was not carried out", what=what, why=str(error))
         async with self._ctx.store.transaction(job) as tx:
-            await self._answer(tx, incoming, notices.refusal(error.sentence, error.hint))
+            said = notices.refusal(error.sentence, error.hint)
+            await answer(tx, incoming, said, self._say)
             await tx.jobs.finish(job, "refused")
 
     async def _refuse(
@@ -300,7 +233,7 @@ class Dispatcher:
             steps=steps.after(refusal.hint, incoming.text, refusal.wrong, refusal.suggestions),
         )
         # Whoever presses Deny expects a form, and may close what comes before it has been read.
-        await self._answer(tx, incoming, said, twice=what == "click deny")
+        await answer(tx, incoming, said, self._say, twice=what == "click deny")
 
     async def _about(self, tx: Transaction, incoming: Incoming, refusal: Refusal) -> Request | None:
         """The request that was refused something, also where the person was refused before it."""
@@ -319,21 +252,9 @@ class Dispatcher:
         """A command that was tried too often: the person is told that it was not done."""
         incoming = Incoming.of(job)
         async with self._ctx.store.transaction(job) as tx:
-            await self._answer(
-                tx,
-                incoming,
-                notices.refusal(
-                    f"Your command could not be carried out ({why}).",
-                    "`/registry requests` shows what there is. Then try again.",
-                    steps=["requests"],
-                ),
+            said = notices.refusal(
+                f"Your command could not be carried out ({why}).",
+                "`/registry requests` shows what there is. Then try again.",
+                steps=["requests"],
             )
-
-
-async def _by_outbox(tx: Transaction, incoming: Incoming, said: Said) -> None:
-    if said is None or isinstance(said, Request):
-        return
-    await tx.outbox.answer(
-        {"user": incoming.where.user, "channel": incoming.where.channel, "message": said},
-        incoming.response_url,
-    )
+            await answer(tx, incoming, said, self._say)

@@ -1,10 +1,13 @@
 """`delete` and `purge`: from references to a plan, and from a plan to a request."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from bot.operations import requesting
-from bot.operations.browse import resolve, unknown_tag, with_untagged
+from bot.operations.browse import with_untagged
+from bot.operations.choosing import digests_of, purged_along, refuse_needed, tags_of
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
 from bot.operations.facts import gather
@@ -13,16 +16,12 @@ from bot.registry.client import DeleteSupport, UploadSupport
 from bot.registry.errors import Forbidden, RegistryError, Unauthorized
 from bot.registry.reference import (
     Reference,
-    match_tag,
-    natural_key,
     parse_reference,
-    signed_digest,
 )
 from bot.rules.approval import Draft, Item, Request
 from bot.rules.plan import (
     DeletionPlan,
     Snapshot,
-    needed_from_outside,
     plan_purge,
     plan_untag,
 )
@@ -31,7 +30,6 @@ from bot.rules.signing import following
 
 UNTAG_BY_TAG = "tag"
 UNTAG_BY_PLACEHOLDER = "placeholder"
-_LISTED = 12
 
 
 async def request_delete(
@@ -55,7 +53,7 @@ async def request_delete(
     RegistryError : the registry does not answer.
     """
     reader = ImageReader(ctx.store, registry)
-    chosen = await _chosen_tags(reader, references)
+    chosen = await tags_of(reader, references)
     return await request_untag(
         ctx, asked, registry, reader, chosen, with_signatures=with_signatures
     )
@@ -84,13 +82,33 @@ async def request_untag(
         _refuse_protected(ctx, registry, along)
     _refuse_too_many(ctx, sum(len(tags) for _, tags in chosen))
     rules = requesting.judge(ctx, asked, action, targets)
-    digests = [(s, tuple(dict.fromkeys(s.tags[tag] for tag in tags))) for s, tags in chosen]
-    facts = await gather(ctx, registry, reader, digests)
-    plan = plan_untag(registry.name, chosen, action=action, facts=facts)
-    plan = replace(plan, method=await _untag_method(registry, plan), along=_pairs(along))
-    plan = replace(plan, warnings=_untag_warnings(plan))
+    plan = await untag_plan(ctx, registry, reader, chosen, action=action)
+    plan = replace(plan, along=_pairs(along))
     items = [Item(n, repo, tag, digest) for n, (repo, tag, digest) in enumerate(plan.tags)]
     return requesting.draft(ctx, asked, registry, action, rules, plan=plan.as_json(), items=items)
+
+
+async def untag_plan(
+    ctx: Context,
+    registry: Registry,
+    reader: ImageReader,
+    chosen: Sequence[tuple[Snapshot, Sequence[str]]],
+    *,
+    action: Action = Action.DELETE,
+) -> DeletionPlan:
+    """The whole plan to take these tags away, with all that is known of them.
+
+    Raises
+    ------
+    Refusal : the registry could not do it.
+    """
+    digests = [(s, tuple(dict.fromkeys(s.tags[tag] for tag in tags))) for s, tags in chosen]
+    facts = await gather(ctx, registry, reader, digests)
+    make = partial(plan_untag, registry.name, chosen, action=action, facts=facts)
+    # Hundreds of digests among thousands take a second: others get their turn meanwhile.
+    plan = await asyncio.to_thread(make)
+    plan = replace(plan, method=await untag_method(registry, plan))
+    return replace(plan, warnings=untag_warnings(plan))
 
 
 def _pairs(along: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
@@ -116,68 +134,11 @@ def _refuse_too_many(ctx: Context, count: int) -> None:
         )
 
 
-async def _chosen_tags(
-    reader: ImageReader, references: Sequence[Reference]
-) -> list[tuple[Snapshot, Sequence[str]]]:
-    snapshots: dict[str, Snapshot] = {}
-    chosen: dict[str, dict[str, None]] = {}
-    for reference in references:
-        name = reference.repository
-        if reference.tag is None and reference.digest is None:
-            raise await _bare(reader, name)
-        if name not in snapshots:
-            snapshots[name] = await reader.snapshot(name)
-        tags = await _tags_meant(reader, snapshots[name], reference)
-        chosen.setdefault(name, {}).update(dict.fromkeys(tags))
-    return [(snapshots[name], tuple(tags)) for name, tags in chosen.items()]
-
-
-async def _bare(reader: ImageReader, name: str) -> Refusal:
-    tags = [tag for tag in await reader.tags(name) if signed_digest(tag) is None]
-    if not tags:
-        return Refusal(f"{name} has no tags.", "There is nothing to delete in it.")
-    listed = ", ".join(tags[:_LISTED]) + (
-        f" and {len(tags) - _LISTED} more" if len(tags) > _LISTED else ""
-    )
-    return Refusal(
-        f"{name} is a whole repository; say which of its tags: {listed}.",
-        f"Type {name}:TAG, or {name}:* for every tag.",
-        tuple(f"{name}:{tag}" for tag in sorted(tags, key=natural_key, reverse=True)[:3]),
-        wrong=name,
-    )
-
-
-async def _tags_meant(
-    reader: ImageReader, snapshot: Snapshot, reference: Reference
-) -> tuple[str, ...]:
-    if reference.tag and reference.is_glob:
-        # Signature tags follow their image: a pattern never picks them.
-        tags = tuple(
-            t for t in snapshot.tags if match_tag(reference.tag, t) and signed_digest(t) is None
-        )
-        if not tags:
-            raise unknown_tag(snapshot, reference.tag)
-        return tags
-    if reference.tag:
-        if reference.tag not in snapshot.tags:
-            raise unknown_tag(snapshot, reference.tag)
-        return (reference.tag,)
-    digest = await resolve(reader, snapshot, reference)
-    tags = snapshot.tags_on(digest)
-    if not tags:
-        raise Refusal(
-            f"No tag of {snapshot.repository} is on {digest[:19]}.",
-            f"To delete the digest itself: `/registry purge {snapshot.repository}@{digest[:19]} "
-            '--reason "…"`.',
-        )
-    return tags
-
-
 def _targets(plan: DeletionPlan) -> list[Target]:
     return [Target(plan.registry, repository, tag) for repository, tag, _ in plan.tags]
 
 
-async def _untag_method(registry: Registry, plan: DeletionPlan) -> str:
+async def untag_method(registry: Registry, plan: DeletionPlan) -> str:
     """How single tags can go on this registry; refuses where no way exists."""
     support = await deletable(registry, plan)
     if support is DeleteSupport.TAG:
@@ -229,7 +190,8 @@ def _read_only() -> Refusal:
     )
 
 
-def _untag_warnings(plan: DeletionPlan) -> tuple[str, ...]:
+def untag_warnings(plan: DeletionPlan) -> tuple[str, ...]:
+    """What approvers should know of the way in which tags go on this registry."""
     warnings = []
     if plan.method == UNTAG_BY_PLACEHOLDER:
         warnings.append(
@@ -272,21 +234,21 @@ async def request_purge(
             "A purge needs a reason: it has no undo window.", 'Add --reason "why it must go".'
         )
     reader = ImageReader(ctx.store, registry)
-    chosen = await _chosen_digests(reader, references)
+    chosen = await digests_of(reader, references)
     named = plan_purge(registry.name, chosen)
     targets = _targets(named)
     untagged = [Target(registry.name, d.repository, None) for d in named.digests if not d.tags]
     along: dict[str, tuple[str, ...]] = {}
     if with_signatures:
-        along = {s.repository: _purged_along(s, digests) for s, digests in chosen}
+        along = {s.repository: purged_along(s, digests) for s, digests in chosen}
         _refuse_protected(ctx, registry, along)
         chosen = [
             (s, (*digests, *(s.tags[tag] for tag in along[s.repository]))) for s, digests in chosen
         ]
-    _refuse_needed(chosen)
+    refuse_needed(chosen)
     rules = requesting.judge(ctx, asked, Action.PURGE, [*targets, *untagged])
     facts = await gather(ctx, registry, reader, chosen)
-    plan = plan_purge(registry.name, chosen, facts=facts)
+    plan = await asyncio.to_thread(partial(plan_purge, registry.name, chosen, facts=facts))
     _refuse_too_many(ctx, max(len(plan.tags), len(plan.digests)))
     await deletable(registry, plan)
     plan = replace(plan, warnings=_missing(plan), along=_pairs(along))
@@ -294,50 +256,6 @@ async def request_purge(
     return requesting.draft(
         ctx, asked, registry, Action.PURGE, rules, plan=plan.as_json(), items=items
     )
-
-
-def _purged_along(snapshot: Snapshot, digests: Sequence[str]) -> tuple[str, ...]:
-    """The signature tags that follow, as far as nothing else is on their digest.
-
-    A purge takes every tag on a digest: one signature can be that of two images.
-    """
-    going = [tag for tag, digest in snapshot.tags.items() if digest in digests]
-    tags = following(snapshot, going, digests)
-    return tuple(tag for tag in tags if set(snapshot.tags_on(snapshot.tags[tag])) <= set(tags))
-
-
-async def _chosen_digests(
-    reader: ImageReader, references: Sequence[Reference]
-) -> list[tuple[Snapshot, Sequence[str]]]:
-    snapshots: dict[str, Snapshot] = {}
-    chosen: dict[str, dict[str, None]] = {}
-    for reference in references:
-        name = reference.repository
-        if reference.tag is None and reference.digest is None:
-            raise await _bare(reader, name)
-        snapshot = snapshots.get(name) or await reader.snapshot(name)
-        if reference.is_glob:
-            tags = await _tags_meant(reader, snapshot, reference)
-            digests = [snapshot.tags[tag] for tag in tags]
-        else:
-            digests = [await resolve(reader, snapshot, reference)]
-            snapshot = await with_untagged(reader, snapshot, digests[0])
-        snapshots[name] = snapshot
-        chosen.setdefault(name, {}).update(dict.fromkeys(digests))
-    return [(snapshots[name], tuple(digests)) for name, digests in chosen.items()]
-
-
-def _refuse_needed(chosen: Sequence[tuple[Snapshot, Sequence[str]]]) -> None:
-    for snapshot, digests in chosen:
-        for digest in digests:
-            parent = needed_from_outside(snapshot, digest, digests)
-            if parent:
-                raise Refusal(
-                    f"{snapshot.repository}@{digest[:19]} is part of the multi-arch image "
-                    f"{snapshot.repository}:{parent.tags[0]}, which would break.",
-                    f"Purge {snapshot.repository}:{parent.tags[0]} as well, or only the tag: "
-                    f"`/registry delete`.",
-                )
 
 
 async def request_again(
@@ -396,7 +314,8 @@ async def rebuild(registry: Registry, reader: ImageReader, plan: DeletionPlan) -
             for digest in digests:
                 snapshot = await with_untagged(reader, snapshot, digest)
             chosen.append((snapshot, digests))
-            _refuse_needed([chosen[-1]])
+            refuse_needed([chosen[-1]])
     if plan.action == Action.PURGE:
-        return plan_purge(registry.name, chosen)
-    return plan_untag(registry.name, chosen, action=plan.action)
+        return await asyncio.to_thread(plan_purge, registry.name, chosen)
+    make = partial(plan_untag, registry.name, chosen, action=plan.action)
+    return await asyncio.to_thread(make)

@@ -124,11 +124,10 @@ class ImageReader:
         tags = await self._digests(repository, names, progress)
         raws, missing = await self._read(repository, set(tags.values()), progress)
         await self.remember(repository, raws.keys())
-        manifests = {digest: parsed(raw) for digest, raw in raws.items()}
         return Snapshot(
             repository,
             tags,
-            {digest: manifest for digest, manifest in manifests.items() if manifest is not None},
+            await asyncio.to_thread(_manifests, raws),
             {digest: len(raw.body) for digest, raw in raws.items()},
             frozenset(missing),
         )
@@ -178,8 +177,8 @@ class ImageReader:
             missing |= gone
             level = {
                 child.digest
-                for raw in raws.values()
-                if isinstance(manifest := parsed(raw), Index)
+                for manifest in (await asyncio.to_thread(_manifests, raws)).values()
+                if isinstance(manifest, Index)
                 for child in manifest.children
             }
         return found, missing
@@ -261,6 +260,12 @@ class ImageReader:
             return None
         found = await self.configs(repository, {raw.digest: image})
         return _platform(found[raw.digest].platform) if raw.digest in found else None
+
+
+def _manifests(raws: Mapping[str, RawManifest]) -> dict[str, Image | Index]:
+    """Thousands take a second to read: done beside the event loop."""
+    found = {digest: parsed(raw) for digest, raw in raws.items()}
+    return {digest: manifest for digest, manifest in found.items() if manifest is not None}
 
 
 def _platform(text: str) -> Platform | None:

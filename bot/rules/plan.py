@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from bot.registry.manifest import Image, Index
 from bot.registry.reference import natural_key, signed_digest
-from bot.rules import explaining
+from bot.rules import staying
 from bot.rules.picture import Facts, Leaving, Picture
 from bot.rules.planned import Attached, Below, DeletionPlan, Note, Parent, PlannedDigest
 from bot.rules.snapshot import Snapshot
@@ -158,9 +158,9 @@ def _planned(
         if elsewhere is None
         else sum(size for blob, size in frees.items() if blob not in elsewhere),
         signs=signs,
-        below=explaining.below(picture, digest, at_once=at_once),
-        attached=explaining.attached(picture, digest),
-        notes=explaining.notes(picture, digest, facts, at_once=at_once),
+        below=staying.below(picture, digest, at_once=at_once),
+        attached=staying.attached(picture, digest),
+        notes=staying.notes(picture, digest, facts, at_once=at_once),
     )
 
 

@@ -13,7 +13,7 @@ def signature(name: str, suffix: str = ".sig") -> str:
     return digest(name).replace(":", "-") + suffix
 
 
-NAMES = "abcdef"
+NAMES = "abc"
 
 
 @st.composite

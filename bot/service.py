@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ from bot.slack.people import People
 from bot.slack.server import events, serve_http
 from bot.slack.socket import Connection, Pace
 from bot.slack.suggesting import Suggestions
+from bot.slack.usergroups import UserGroups
 from bot.slack.wire import NotOpened
 from bot.store.jobs import Job
 from bot.store.store import Store
@@ -85,6 +87,13 @@ def context(settings: Settings, store: Store, timing: Timing | None = None) -> C
         settings.timezone,
         timing or Timing(),
     )
+
+
+def asking_slack(ctx: Context, client: AsyncWebClient) -> Context:
+    """The same rooms, with a policy that learns from Slack who is in its user groups."""
+    groups = UserGroups(client, ctx.policy.usergroups, ctx.timing.members)
+    policy = replace(ctx.policy, members=groups.members, silence=groups.silence)
+    return replace(ctx, policy=policy, refresh=groups.refresh)
 
 
 def slack_client(settings: Settings) -> AsyncWebClient:
@@ -196,6 +205,7 @@ class Service:
                 for one in {registry.client, *registry.writers}:
                     stack.push_async_callback(one.aclose)
             client = slack_client(self._settings)
+            ctx = asking_slack(ctx, client)
             identity = await identify(client, self._settings)
             worker, notifier, app = self._wire(stack, ctx, client, identity)
             connection = await self._connect(stack, app, client)

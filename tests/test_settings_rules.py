@@ -70,10 +70,12 @@ UNREACHABLE = [
     ("each requester is one of two", step('["leads"]', 2), '["leads"]', GROUPS),
     ("the same person in both groups", step('["solo", "b"]', 2), '["anyone"]',
      SOLO + 'b = { users = ["U0AAA"] }\n'),
-    ("a Slack user group counts as nobody", step('["s"]', 1), '["anyone"]',
-     '\n[groups]\ns = { slack_usergroup = "S0ONCALL" }\n'),
-    ("people of the host do not count", step('["h"]', 1), '["anyone"]',
-     '\n[groups]\nh = { users = ["local:anna"] }\n'),
+    ("two ids of one person", step('["h"]', 2), '["anyone"]',
+     '\n[groups]\nh = { users = ["local:anna", "U0AAA"] }\n'
+     '[local_accounts]\nanna = "U0AAA"\n'),
+    ("a step beside one that a Slack user group fills",
+     'steps = [{ approvers = ["s"] }, { approvers = ["solo"], approvals_needed = 2 }]',
+     '["anyone"]', SOLO + 's = { slack_usergroup = "S0ONCALL" }\n'),
     ("one person cannot fill two steps",
      'steps = [{ approvers = ["solo"] }, { approvers = ["solo"] }]', '["anyone"]', SOLO),
 ]  # fmt: skip
@@ -93,19 +95,25 @@ def test_a_quorum_that_cannot_be_reached(
     assert "approvals_needed" in problem.fix
 
 
-def test_the_fix_speaks_of_user_groups_where_they_are_the_reason(write: Writer) -> None:
-    groups = '\n[groups]\ns = { slack_usergroup = "S0ONCALL" }\n'
-    problem = write.problem(
-        "rules[other].steps", BASE + groups + rule(step('["s"]', 1), 'requesters = ["anyone"]')
-    )
-    assert "user group" in problem.fix
+def test_what_depends_on_a_slack_user_group_cannot_be_checked(write: Writer) -> None:
+    groups = '\n[groups]\ns = { slack_usergroup = "S0ONCALL", users = ["U0AAA"] }\n'
+    text = BASE + groups + rule(step('["s"]', 2), 'requesters = ["s"]')
+    (warning,) = write.load(text).warnings
+    assert warning.startswith("rules[other].steps: whether these approvals can be reached cannot")
+    assert "of s." in warning
 
 
 REACHABLE = [
     ("exactly enough", step('["leads"]', 2), '["anyone"]', GROUPS, ""),
     ("two groups together", step('["leads", "oncall"]', 3), '["anyone"]', GROUPS, ""),
+    ("an account of the host", step('["h"]', 1), '["anyone"]',
+     '\n[groups]\nh = { users = ["local:anna"] }\n', ""),
+    ("two steps", 'steps = [{ approvers = ["leads"] }, { approvers = ["oncall"] }]',
+     '["anyone"]', GROUPS, ""),
+    ("two steps of one group", 'steps = [{ approvers = ["leads"] }, { approvers = ["leads"] }]',
+     '["anyone"]', GROUPS, ""),
     ("oneself, if allowed", step('["solo"]', 1), '["solo"]', SOLO, "allow_self_approval = true"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -269,31 +277,63 @@ def test_what_is_wrong_with_a_retention(key: str, line: str, write: Writer) -> N
     write.problem(key, f"{GOOD}{RETENTION}keep = [{{}}]\n{line}\n")
 
 
-# ── Warnings ──────────────────────────────────────────────────────────────────────────────────
+# ── Emergencies and accounts ──────────────────────────────────────────────────────────────────
+
+
+def _emergency(requesters: str, actions: str) -> str:
+    return (
+        f"[emergency]\nenabled = true\nrequesters = [{requesters}]\nactions = [{actions}]\n"
+        'notify = ["leads"]\n'
+    )
+
+
+def test_emergencies_are_read_and_switched_off_unless_somebody_switches_them_on(
+    write: Writer,
+) -> None:
+    assert write.load(GOOD).policy.emergency.enabled is False
+    settings = write.load(GOOD + _emergency('"oncall"', '"gc", "purge request"'))
+    assert settings.warnings == ()
+    emergency = settings.policy.emergency
+    assert emergency.enabled
+    assert emergency.actions == {Action.GC, Action.PURGE_REQUEST}
+    assert (emergency.requesters, emergency.notify) == (("oncall",), ("leads",))
+    assert emergency.min_reason_length == 20
+
+
+def test_the_name_of_the_emergency_rule_is_taken(write: Writer) -> None:
+    text = BASE + GROUPS + RULE.replace('"default"', '"[emergency]"')
+    problem = write.problem("rules[#1].name", text)
+    assert "emergencies" in problem.text
+
+
+def test_accounts_of_the_host_are_read(write: Writer) -> None:
+    policy = write.load(GOOD + '[local_accounts]\nann = "U0AAA"\n"svc.x" = "U0BBB"\n').policy
+    assert policy.local_accounts == {"ann": "U0AAA", "svc.x": "U0BBB"}
+    assert policy.person("local:ann") == "U0AAA"
 
 
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        ("rules[default].remind_after", 'remind_after = "10m"\n'),
-        ("rules[default].escalate_to", 'escalate_to = ["leads"]\n'),
-        ("emergency.enabled", "[emergency]\nenabled = true\n"),
-        ("audit.anchor_channel", '[audit]\nanchor_channel = "C0AUDIT"\n'),
-        ("groups.s.slack_usergroup", '[groups.s]\nslack_usergroup = "S0ONCALL"\n'),
-        ("groups.h.users", '[groups.h]\nusers = ["local:anna"]\n'),
-        (
-            "rules[other].steps",
-            rule(
-                'requesters = ["anyone"]',
-                'steps = [{ approvers = ["leads"] }, { approvers = ["oncall"] }]',
-            ),
-        ),
+        ("local_accounts.ann", '[local_accounts]\nann = "@ann"\n'),
+        ("local_accounts.ann", '[local_accounts]\nann = "local:ann"\n'),
+        ("local_accounts.ann", "[local_accounts]\nann = 7\n"),
+        ("local_accounts.local:ann", '[local_accounts]\n"local:ann" = "U0AAA"\n'),
+        ("local_accounts.a b", '[local_accounts]\n"a b" = "U0AAA"\n'),
+        ("local_accounts", '[[local_accounts]]\nann = "U0AAA"\n'),
     ],
 )
-def test_what_is_not_there_yet_is_warned_of_by_name(key: str, text: str, write: Writer) -> None:
-    warnings = write.load(GOOD + text).warnings
-    found = [w for w in warnings if w.startswith(f"{key}: this version does not have")]
-    assert len(found) == 1, warnings
+def test_accounts_that_cannot_be_meant(key: str, text: str, write: Writer) -> None:
+    assert write.problem(key, GOOD + text)
+
+
+# ── Warnings ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_not_there_yet_is_warned_of_by_name(write: Writer) -> None:
+    key, text = "audit.anchor_channel", '[audit]\nanchor_channel = "C0AUDIT"\n'
+    (warning,) = write.load(GOOD + text).warnings
+    assert warning.startswith(f"{key}: this version does not have")
 
 
 @pytest.mark.parametrize(
@@ -312,6 +352,22 @@ def test_what_is_not_there_yet_is_warned_of_by_name(key: str, text: str, write: 
             GOOD + rule('requesters = ["leads"]', 'approval = "confirm"', step('["leads"]', 1)),
             "rules[other].steps: approval is “confirm”",
         ),
+        (GOOD + 'escalate_to = ["leads"]\n', "rules[default].escalate_to: nobody of them is ever"),
+        (GOOD + 'remind_after = "30m"\n', "rules[default].remind_after: a request has expired"),
+        (
+            GOOD + 'remind_after = "15m"\nescalate_to = ["leads"]\n',
+            "rules[default].escalate_to: a request has expired before twice",
+        ),
+        (
+            GOOD + '[emergency]\nenabled = true\nnotify = ["leads"]\n',
+            "emergency.requesters: nobody is named",
+        ),
+        (
+            GOOD + '[emergency]\nenabled = true\nrequesters = ["oncall"]\n',
+            "emergency.notify: nobody is told",
+        ),
+        (GOOD + _emergency('"anyone"', '"gc"'), "emergency.requesters: every full member"),
+        (GOOD + _emergency('"oncall"', '"gc", "undo"'), "emergency.actions: undo cannot be asked"),
     ],
 )
 def test_what_works_otherwise_than_it_looks(text: str, said: str, write: Writer) -> None:

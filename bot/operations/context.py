@@ -42,6 +42,7 @@ class Timing:
 
     `letter` is how long a message in delivery is left to the process that took it: longer than
     a call to Slack may last. `doctor` looks at all repositories for so long, `doctor_one` at one.
+    `members` is how long Slack's word about a user group is believed.
     """
 
     lease: float = 9.0
@@ -53,6 +54,7 @@ class Timing:
     doctor: float = 120.0
     doctor_one: float = 600.0
     drain: float = 20.0
+    members: float = 60.0
 
 
 async def _nothing() -> None:

@@ -1,18 +1,16 @@
-"""Emergency, retention and audit: understood and checked, though their features are to come.
+"""Retention and audit: understood and checked, though their features are to come.
 
 A file written for a later version is judged by that version's rules already, so that an upgrade
 never meets a setting that was wrong all along.
 """
 
 from bot.settings import file
-from bot.settings.policy import check_groups
 from bot.settings.problems import Findings, suggestion
 from bot.settings.reading import Document, Entry
 
 
 def check_extras(document: Document, findings: Findings) -> None:
-    """Report what is wrong with `[emergency]`, `[[retention]]` and `[audit]`, or not there yet."""
-    _emergency(document, findings)
+    """Report what is wrong with `[[retention]]` and `[audit]`, or not there yet."""
     names: set[str] = set()
     for entry in document.retention:
         _retention(entry, document, findings)
@@ -21,20 +19,6 @@ def check_extras(document: Document, findings: Findings) -> None:
         names.add(entry.table.name)
     if document.audit.table.anchor_channel is not None:
         findings.not_yet("audit.anchor_channel", "The audit trail's head is not posted.")
-
-
-def _emergency(document: Document, findings: Findings) -> None:
-    table = document.emergency.table
-    if "purge" in table.actions:
-        findings.problem(
-            "emergency.actions",
-            "holds plain “purge”, which one person alone could use to delete images for good",
-            'Write "purge request": it ends the undo window of a deletion that was approved.',
-        )
-    check_groups(table.requesters, "emergency.requesters", document, findings, anyone=True)
-    check_groups(table.notify, "emergency.notify", document, findings)
-    if table.enabled:
-        findings.not_yet("emergency.enabled", "The flag --emergency is refused.")
 
 
 def _retention(entry: Entry[file.RetentionTable], document: Document, findings: Findings) -> None:

@@ -1,22 +1,25 @@
 """From tables to the policy: who may do what, and whether the rules can work at all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from bot.registry.reference import match_repository
+from bot.rules.people import People
 from bot.rules.policy import (
     ANYONE,
+    EMERGENCY,
     Action,
     Approval,
     Channel,
     Defaults,
-    Group,
     Policy,
     Protection,
     Rule,
     Step,
 )
 from bot.settings import file
+from bot.settings.emergency import build_emergency
+from bot.settings.groups import build_groups, check_groups
 from bot.settings.problems import Findings, suggestion
 from bot.settings.quorum import check_quorum
 from bot.settings.reading import Document, Entry
@@ -26,8 +29,9 @@ V = TypeVar("V", bool, float)
 
 def build_policy(document: Document, findings: Findings) -> Policy:
     """The policy of the file; what cannot work goes to `findings`."""
-    groups = _groups(document, findings)
-    rules = tuple(_rule(entry, document, groups, findings) for entry in document.rules)
+    groups = build_groups(document, findings)
+    people = People(groups, local_accounts=document.local_accounts)
+    rules = tuple(_rule(entry, document, people, findings) for entry in document.rules)
     _unique(document.rules, "name", findings)
     if not rules:
         findings.warn("rules", "no rule is set, so nobody may change anything.")
@@ -35,7 +39,15 @@ def build_policy(document: Document, findings: Findings) -> Policy:
     channels = tuple(_channel(entry, document, findings) for entry in document.channels)
     _unique(document.channels, "id", findings)
     _served(document, findings)
-    return Policy(groups, rules, protections, channels, _defaults(document))
+    return Policy(
+        groups,
+        rules,
+        protections,
+        channels,
+        _defaults(document),
+        build_emergency(document, findings),
+        document.local_accounts,
+    )
 
 
 def unmatched_patterns(policy: Policy, repositories: Iterable[str]) -> tuple[str, ...]:
@@ -56,56 +68,10 @@ def unmatched_patterns(policy: Policy, repositories: Iterable[str]) -> tuple[str
     )
 
 
-def check_groups(
-    names: Sequence[str], key: str, document: Document, findings: Findings, *, anyone: bool = False
-) -> None:
-    """Report every name that is no group.
-
-    Parameters
-    ----------
-    anyone : whether "anyone" may stand here for every full member.
-    """
-    for name in names:
-        if name in document.groups or (anyone and name == ANYONE):
-            continue
-        if name == ANYONE:
-            text, fix = "cannot be “anyone”", "Name the groups whose people are meant."
-        else:
-            text = f"names the group “{name}”, which does not exist"
-            fix = suggestion(name, document.groups) + " Groups are defined under [groups]."
-        findings.problem(key, text, fix)
-
-
-def _groups(document: Document, findings: Findings) -> Mapping[str, Group]:
-    for name, entry in document.groups.items():
-        if name == ANYONE:
-            findings.problem(
-                entry.key,
-                "has a name with a meaning of its own: every full member",
-                "Give the group another name.",
-            )
-        if entry.table.slack_usergroup:
-            findings.not_yet(
-                f"{entry.key}.slack_usergroup",
-                "It lets nobody ask or approve: only the people under users count. In a rule that "
-                "denies, the group stands for everybody.",
-            )
-        elif not entry.table.users and not entry.broken:
-            findings.warn(entry.key, "nobody is in this group.")
-        if any(user.startswith("local:") for user in entry.table.users):
-            findings.not_yet(
-                f"{entry.key}.users", "People named local:… cannot ask or approve, nor count."
-            )
-    return {
-        name: Group(name, frozenset(entry.table.users), entry.table.slack_usergroup or "")
-        for name, entry in document.groups.items()
-    }
-
-
 def _rule(
     entry: Entry[file.RuleTable],
     document: Document,
-    groups: Mapping[str, Group],
+    people: People,
     findings: Findings,
 ) -> Rule:
     table, defaults = entry.table, _defaults(document)
@@ -129,7 +95,7 @@ def _rule(
     _check_people(entry, document, findings)
     _check_rule(entry, rule, findings)
     if rule.effect == "allow" and rule.approval is Approval.REQUIRED:
-        _check_approval(entry, rule, document, groups, findings)
+        _check_approval(entry, rule, document, people, findings)
     return rule
 
 
@@ -164,12 +130,13 @@ def _check_people(entry: Entry[file.RuleTable], document: Document, findings: Fi
 
 def _check_rule(entry: Entry[file.RuleTable], rule: Rule, findings: Findings) -> None:
     table, key = entry.table, entry.key
-    if table.remind_after is not None:
-        findings.not_yet(f"{key}.remind_after", "Nobody is reminded.")
-    if table.escalate_to:
-        findings.not_yet(f"{key}.escalate_to", "Nobody is called when approvers stay silent.")
-    if len(rule.steps) > 1:
-        findings.not_yet(f"{key}.steps", "A rule with several steps refuses every request.")
+    if rule.name == EMERGENCY and "name" not in entry.broken:
+        findings.problem(
+            f"{key}.name",
+            "is the name by which emergencies are decided",
+            "Give the rule another name; what emergencies may do stands under [emergency].",
+        )
+    _check_reminders(table, key, rule, findings)
     if rule.approval is Approval.CONFIRM and rule.steps:
         findings.warn(f"{key}.steps", "approval is “confirm”, so nobody of them is asked.")
     if Action.GC in rule.actions and (rule.repositories or rule.tags):
@@ -178,11 +145,32 @@ def _check_rule(entry: Entry[file.RuleTable], rule: Rule, findings: Findings) ->
         findings.warn(f"{key}.actions", "a rule that names tags never matches lock.")
 
 
+def _check_reminders(table: file.RuleTable, key: str, rule: Rule, findings: Findings) -> None:
+    if table.escalate_to and table.remind_after is None:
+        findings.warn(
+            f"{key}.escalate_to",
+            "nobody of them is ever called: they are after twice remind_after, which is missing.",
+        )
+    if rule.remind_after is not None and rule.remind_after >= rule.expires_after:
+        findings.warn(
+            f"{key}.remind_after", "a request has expired by then, so nobody is reminded."
+        )
+    elif (
+        table.escalate_to
+        and rule.remind_after is not None
+        and 2 * rule.remind_after >= rule.expires_after
+    ):
+        findings.warn(
+            f"{key}.escalate_to",
+            "a request has expired before twice remind_after, so nobody of them is called.",
+        )
+
+
 def _check_approval(
     entry: Entry[file.RuleTable],
     rule: Rule,
     document: Document,
-    groups: Mapping[str, Group],
+    people: People,
     findings: Findings,
 ) -> None:
     if entry.broken & {"steps", "approval"}:
@@ -201,7 +189,7 @@ def _check_approval(
         name not in document.groups or document.groups[name].broken for name in asking + deciding
     )
     if not unclear and "requesters" not in entry.broken:
-        check_quorum(rule, entry.key, groups, findings)
+        check_quorum(rule, entry.key, people, findings)
 
 
 def _protection(entry: Entry[file.ProtectedTable], findings: Findings) -> Protection:

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from bot.settings import file
 from bot.settings.problems import Findings, suggestion
-from bot.settings.values import Unfit
+from bot.settings.values import AccountName, SlackUserId, Unfit
 
 T = TypeVar("T", bound=file.Table)
 
@@ -41,6 +41,8 @@ _WORDING = {
     "greater_than_equal": ("is too small", "Write a larger number."),
     "less_than_equal": ("is too large", "Write a smaller number."),
 }
+_ACCOUNT: TypeAdapter[str] = TypeAdapter(AccountName)
+_SLACK_USER: TypeAdapter[str] = TypeAdapter(SlackUserId)
 _SECRET_KEY = re.compile(r"token|secret|passw|username", re.IGNORECASE)
 
 
@@ -63,6 +65,7 @@ class Document:
     emergency: Entry[file.EmergencyTable]
     audit: Entry[file.AuditTable]
     groups: Mapping[str, Entry[file.GroupTable]]
+    local_accounts: Mapping[str, str]
     registries: tuple[Entry[file.RegistryTable], ...]
     channels: tuple[Entry[file.ChannelTable], ...]
     protected: tuple[Entry[file.ProtectedTable], ...]
@@ -82,7 +85,7 @@ class Document:
 
 def read(raw: Mapping[str, Any], findings: Findings) -> Document:
     """The tables of a parsed file; what is wrong with them goes to `findings`."""
-    known = [*file.SINGLE, *file.REPEATED, "groups"]
+    known = [*file.SINGLE, *file.REPEATED, "groups", "local_accounts"]
     for name in raw:
         if name not in known:
             _unknown(name, name, known, findings)
@@ -93,6 +96,7 @@ def read(raw: Mapping[str, Any], findings: Findings) -> Document:
         emergency=_single(file.EmergencyTable, raw, "emergency", findings),
         audit=_single(file.AuditTable, raw, "audit", findings),
         groups=_groups(raw.get("groups", {}), findings),
+        local_accounts=_local_accounts(raw.get("local_accounts", {}), findings),
         registries=_repeated(file.RegistryTable, raw, "registries", findings),
         channels=_repeated(file.ChannelTable, raw, "channels", findings),
         protected=_repeated(file.ProtectedTable, raw, "protected", findings),
@@ -145,6 +149,27 @@ def _groups(found: object, findings: Findings) -> Mapping[str, Entry[file.GroupT
         findings.problem(key, "must be a table", f'Write {name} = {{ users = ["U0123ABCD"] }}.')
         groups[name] = Entry(key, file.GroupTable(), frozenset({"users", "slack_usergroup"}))
     return groups
+
+
+def _local_accounts(found: object, findings: Findings) -> Mapping[str, str]:
+    """Accounts of the host, with the ids of those in Slack who they are."""
+    if not isinstance(found, dict):
+        findings.problem(
+            "local_accounts", "must be one table", "Write [local_accounts] above the accounts."
+        )
+        return {}
+    accounts: dict[str, str] = {}
+    for name, value in found.items():
+        key = f"local_accounts.{name}"
+        try:
+            accounts[_ACCOUNT.validate_python(name)] = _SLACK_USER.validate_python(value)
+        except ValidationError as error:
+            cause = error.errors(include_url=False)[0].get("ctx", {}).get("error")
+            text, fix = _WORDING["string_type"]
+            if isinstance(cause, Unfit):
+                text, fix = cause.text, cause.fix
+            findings.problem(key, text, fix)
+    return accounts
 
 
 def _entry(model: type[T], raw: Mapping[str, Any], key: str, findings: Findings) -> Entry[T]:

@@ -184,6 +184,23 @@ UserId = Annotated[
         "U0123ABCD. Names can be changed by anybody and are not accepted.",
     ),
 ]
+AccountName = Annotated[
+    str,
+    _matching(
+        r"(?!local:)[^\s:]+",
+        "is not the name of an account of this host",
+        "Write the name alone, as `id -un` prints it, without local: before it.",
+    ),
+]
+SlackUserId = Annotated[
+    str,
+    _matching(
+        r"[UW][A-Z0-9]{2,}",
+        "is not the id of a person in Slack",
+        "In Slack open the person's profile, then the menu, then “Copy member ID”: it looks like "
+        "U0123ABCD.",
+    ),
+]
 UsergroupId = Annotated[
     str,
     _matching(

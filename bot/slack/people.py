@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -128,7 +129,7 @@ class People:
                 answer = {"ids": await self._channels(key)}
             else:
                 answer = (await self._client.conversations_info(channel=key))["channel"]
-        except (SlackApiError, OSError, TimeoutError) as error:
+        except (SlackApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Refusal(
                 f"Slack does not tell the bot {_WHAT[kind]} at the moment ({_code(error)}).",
                 "Nothing was changed. Try again in a minute.",

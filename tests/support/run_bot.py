@@ -14,7 +14,9 @@ from bot.service import Service
 from bot.settings import load
 from bot.telemetry import configure_logging
 
-TIMING = Timing(lease=1.5, letter=1.5, retry=0.2, edit=0.1, proof=10.0, preview=20.0, drain=3.0)
+TIMING = Timing(
+    lease=1.5, letter=1.5, retry=0.2, edit=0.1, proof=10.0, preview=20.0, drain=3.0, members=1.0
+)
 
 
 async def _main(config: Path, ready: Path) -> None:

@@ -22,7 +22,9 @@ from tests.support.controlled_registry import ControlledRegistry
 
 ANN, BOB, CAT, EVE, GUEST = "U0ANN", "U0BOB", "U0CAT", "U0EVE", "U0GUEST"
 OPS, LOBBY = "C0OPS", "C0LOBBY"
-FAST = Timing(lease=3.0, letter=3.0, retry=0.2, edit=0.1, proof=10.0, preview=20.0, drain=5.0)
+FAST = Timing(
+    lease=3.0, letter=3.0, retry=0.2, edit=0.1, proof=10.0, preview=20.0, drain=5.0, members=1.0
+)
 _RUN_BOT = Path(__file__).with_name("run_bot.py")
 _ROOT = Path(__file__).resolve().parents[2]
 

@@ -18,6 +18,8 @@ from bot.operations.collection import Collection
 from bot.operations.context import Context, Registry, Timing
 from bot.operations.locking import LOCK_ENDS, Locking
 from bot.operations.purge import Purge
+from bot.operations.reminding import remind
+from bot.operations.requesting import REMIND
 from bot.operations.undo import Undo
 from bot.operations.untag import Untag
 from bot.operations.worker import Handler, Worker
@@ -146,6 +148,9 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
             await approvals.expire(tx, await tx.requests.get(job.request_id or 0))
             await tx.jobs.finish(job)
 
+    async def reminded(job: Job) -> None:
+        await remind(ctx, job)
+
     async def give_up(job: Job, why: str) -> None:
         await running.give_up(ctx, job, why)
 
@@ -161,6 +166,7 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
         TERMINAL: Handler(drop, nothing),
         SUBMISSION: Handler(dispatcher.submission, dispatcher.give_up, attempts=3),
         "expire": Handler(expire, nothing, attempts=_WITHOUT_END),
+        REMIND: Handler(reminded, nothing),
         "untag": Handler(untag.run, give_up),
         "purge": Handler(purge.run, give_up),
         "end window": Handler(purge.end_window, purge.give_up_window),

@@ -81,6 +81,17 @@ def lost(ctx: Context, request: Request) -> str:
     return "an approver has lost the right to approve since"
 
 
+def mentions(policy: Policy, names: Iterable[str], *, known: bool = True) -> list[str]:
+    """Whom to mention so that these groups hear of something: ids, sorted.
+
+    They are people, and those user groups of which Slack does not tell who is in them: these can
+    be mentioned as they are. Without `known` only the latter.
+    """
+    wanted, people = list(names), policy.people
+    groups = [policy.groups[name].slack_usergroup for name in people.silent(wanted)]
+    return [*(sorted(people.known(wanted)) if known else []), *sorted(set(groups))]
+
+
 def steps(
     policy: Policy, rule: Rule, requester_id: str, approved: Iterable[str] = ()
 ) -> tuple[PinnedStep, ...]:

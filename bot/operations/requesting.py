@@ -11,7 +11,7 @@ from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
 from bot.rules.approval import Draft, Item, Request
 from bot.rules.plan import DeletionPlan
-from bot.rules.policy import Action, Approval, Policy, Rule, Target
+from bot.rules.policy import Action, Approval, Rule, Target
 from bot.store.store import Transaction
 
 EXPIRE = "expire"
@@ -56,7 +56,7 @@ def draft(
     if len(rules) > 1:
         kept[eligibility.ALSO] = eligibility.pinned(policy, rules)
     if asked.emergency:
-        kept[NOTIFY] = _told(policy)
+        kept[NOTIFY] = eligibility.mentions(policy, policy.emergency.notify)
     return Draft(
         registry=registry.name,
         action=action,
@@ -80,13 +80,6 @@ def draft(
         emergency=asked.emergency,
         remind_after=rule.remind_after,
     )
-
-
-def _told(policy: Policy) -> list[str]:
-    """Whom an emergency is told to: people, and user groups of which Slack does not tell who."""
-    people, names = policy.people, policy.emergency.notify
-    groups = [policy.groups[name].slack_usergroup for name in people.silent(names)]
-    return [*sorted(people.known(names)), *groups]
 
 
 async def submit(tx: Transaction, wanted: Draft) -> Request:

@@ -25,7 +25,7 @@ from bot.registry.errors import (
 from bot.registry.manifest import Image, Index, RawManifest
 from bot.rules.approval import Draft, Item, ItemState, Request, State, WindowState
 from bot.rules.plan import DeletionPlan
-from bot.rules.policy import Action, Target
+from bot.rules.policy import EMERGENCY, Action, Target
 from bot.store.jobs import Job
 from bot.store.store import Transaction
 
@@ -84,9 +84,32 @@ async def request_purge_of(ctx: Context, tx: Transaction, asked: Asked, subject:
     registry = ctx.registry(subject.registry)
     targets = [Target(registry.name, r, t) for r, t, _ in _deleted_tags(subject)]
     rules = requesting.judge(ctx, asked, Action.PURGE_REQUEST, targets)
+    if asked.emergency:
+        _refuse_unless_others_agreed(ctx, subject)
     plan = {"windows": [[w.repository, w.digest, w.size] for w in windows]}
     return requesting.draft(
         ctx, asked, registry, Action.PURGE_REQUEST, rules, plan=plan, subject=subject.id
+    )
+
+
+def _refuse_unless_others_agreed(ctx: Context, subject: Request) -> None:
+    """In an emergency one person ends only what others have agreed to delete."""
+    own = ctx.policy.person(subject.requester)
+    others = [u for u in ctx.policy.people.persons(subject.approved_by) if u != own]
+    if subject.approval == "required" and len(others) >= subject.approvals_needed:
+        return
+    if subject.emergency:
+        why = "was an emergency itself"
+    elif subject.approval == "confirm":
+        why = f"was confirmed by its requester alone, by the rule “{subject.rule}”"
+    else:
+        why = "was approved by its requester as well"
+    raise Refusal(
+        f"In an emergency only the undo window of a deletion that others approved can be ended, "
+        f"and {subject.name} {why}.",
+        f"Ask without --emergency: `/registry purge {subject.name}`.",
+        rule=EMERGENCY,
+        request_id=subject.id,
     )
 
 

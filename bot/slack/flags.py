@@ -66,10 +66,6 @@ class FlagReader:
         known = {flag.name: flag for flag in self._verb.known_flags}
         if name in known:
             return known[name]
-        if name == "emergency":
-            raise CommandError(
-                "--emergency is not here yet.", "Ask an approver to approve the request."
-            )
         if name == "help":
             raise CommandError("--help is not a flag.", f"Type `/registry help {self._verb.name}`")
         owners = [v.name for v in available() if name in {flag.name for flag in v.flags}]

@@ -112,6 +112,7 @@ class Verb:
 
 _REASON = Flag("reason", '"…"')
 _WITH_SIGNATURES = Flag("with-signatures")
+_EMERGENCY = Flag("emergency")
 _NEEDED_REASON = Flag("reason", '"…"', required=True)
 
 
@@ -145,7 +146,7 @@ _ALL = (
     ),
     Verb(
         "delete", Kind.CHANGE, "take tags away; other tags on the same image stay, undo works",
-        Takes.REFERENCES, (_REASON, _WITH_SIGNATURES),
+        Takes.REFERENCES, (_REASON, _WITH_SIGNATURES, _EMERGENCY),
         example="/registry delete team/api:1.4.0 team/api:pr-*",
     ),
     Verb(
@@ -155,12 +156,12 @@ _ALL = (
     Verb(
         "purge", Kind.DESTRUCTIVE,
         "delete images with every tag on them at once, or end a request's undo window",
-        Takes.REFERENCES_OR_REQUEST, (_REASON, _WITH_SIGNATURES),
+        Takes.REFERENCES_OR_REQUEST, (_REASON, _WITH_SIGNATURES, _EMERGENCY),
         example='/registry purge team/api:1.4.0 --reason "leaked key"',
     ),
     Verb(
         "gc", Kind.DESTRUCTIVE, "collect garbage: free the bytes of what was deleted",
-        Takes.NOTHING, (Flag("dry-run"), Flag("delete-untagged"), _REASON),
+        Takes.NOTHING, (Flag("dry-run"), Flag("delete-untagged"), _REASON, _EMERGENCY),
         example="/registry gc --dry-run",
     ),
     Verb(

@@ -293,7 +293,8 @@ def test_a_flag_is_never_abbreviated(flag: str) -> None:
     error = refused(f"gc {flag}")
     assert error.sentence == f"gc has no flag {flag}."
     assert usage("gc") in error.hint
-    assert set(error.suggestions) <= {"--dry-run", "--delete-untagged", "--reason", "--on"}
+    known = {"--dry-run", "--delete-untagged", "--reason", "--emergency", "--on"}
+    assert set(error.suggestions) <= known
 
 
 def test_a_misspelt_flag_is_answered_with_close_ones() -> None:
@@ -435,8 +436,17 @@ def test_locks_that_are_mistyped(text: str, sentence: str, hint: str) -> None:
     assert hint in error.hint
 
 
-def test_emergency_comes_later() -> None:
-    assert refused('gc --emergency --reason "x"').sentence == "--emergency is not here yet."
+@pytest.mark.parametrize(
+    "text", ["gc --emergency --reason x", "delete a:1 —emergency", "purge R42 --EMERGENCY"]
+)
+def test_emergencies_are_asked_for_by_a_flag(text: str) -> None:
+    assert parse(text).flags["emergency"] is True
+
+
+def test_other_verbs_know_no_emergency() -> None:
+    error = refused("undo R42 --emergency")
+    assert error.sentence == "undo has no flag --emergency."
+    assert "belongs to delete, purge, gc" in error.hint
 
 
 def test_help_as_a_flag_is_sent_to_the_verb() -> None:
@@ -495,7 +505,9 @@ def test_the_table_of_verbs() -> None:
 
 
 def test_usage() -> None:
-    assert usage("gc") == '/registry gc [--dry-run] [--delete-untagged] [--reason "…"]'
+    assert usage("gc") == (
+        '/registry gc [--dry-run] [--delete-untagged] [--reason "…"] [--emergency]'
+    )
     assert usage("deny") == '/registry deny REQUEST --reason "…"'
     assert usage("repos") == "/registry repos [PREFIX] [--sort name|size] [--all]"
     assert usage("status") == "/registry status"

@@ -10,6 +10,7 @@ from bot.rules.policy import (
     Actor,
     Approval,
     Channel,
+    Emergency,
     Group,
     Policy,
     Protection,
@@ -119,8 +120,58 @@ def test_what_is_for_others_or_forbidden_or_unknown() -> None:
     others = _policy(_rule(effect="deny", requesters=("leads",)))
     assert _right(others, ann, "delete").endswith(": forbidden to leads")
     assert _right(_policy(FREE), ann, "delete") == "no rule allows it"
-    steps = _policy(_rule(steps=(Step(("leads",)), Step(("leads",)))))
-    assert "not supported yet" in _right(steps, ann, "delete")
+    nobody = _policy(_rule(steps=()))
+    assert "names nobody who could approve" in _right(nobody, ann, "delete")
+
+
+TWO = _rule(steps=(Step(("leads",)), Step(("devs", "leads"), 2)))
+
+
+def test_several_steps_are_told_one_by_one() -> None:
+    assert _right(_policy(TWO), ann, "delete").endswith(
+        f"needs 1 approval of <@{BOB}>, <@{CAT}> (leads) and 2 approvals of <@{BOB}>, <@{CAT}> "
+        "(devs or leads), each of another person"
+    )
+    assert "*You approve* `default` (devs or leads)" in read(whoami(_policy(TWO), ann, OPS))
+    assert "*You approve* `default` (leads, devs or leads)" in read(whoami(_policy(TWO), bob, OPS))
+
+
+ONCALL = {"oncall": Group("oncall", frozenset(), "S0ONCALL")}
+
+
+def test_people_from_slack_are_people_and_silence_is_told() -> None:
+    rules = (_rule(steps=(Step(("oncall",)),)), _rule("own", Action.UNDO, requesters=("oncall",)))
+    policy = _policy(*rules, groups=ONCALL, members={"S0ONCALL": frozenset({BOB, ANN})})
+    assert _right(policy, ann, "delete").endswith(f"needs 1 approval of <@{BOB}>")
+    assert "*Groups* `oncall`" in read(whoami(policy, ann, OPS))
+    silent = _policy(*rules, groups=ONCALL, silence={"S0ONCALL": "it was asked too often"})
+    told = read(whoami(silent, ann, OPS))
+    assert (
+        "*Groups* perhaps `oncall` (Slack does not tell who is in the group “oncall” (it was asked "
+        "too often))"
+    ) in told
+    assert "needs 1 approval of the people of oncall, whom Slack does not tell now" in told
+    assert "refused while it is for oncall and Slack does not tell" in told
+
+
+def test_an_account_of_the_host_learns_who_it_is() -> None:
+    policy = _policy(local_accounts={"bob": BOB})
+    told = read(whoami(policy, Actor("local:bob", "local"), OPS))
+    assert f"You are `local:bob` (`local:bob`), who is <@{BOB}>." in told
+    assert "*Groups* `leads`" in told
+
+
+def test_emergencies_are_told_as_far_as_they_are_there() -> None:
+    emergency = Emergency(True, frozenset({Action.DELETE, Action.GC}), ("devs",), 20, ("leads",))
+    policy = _policy(emergency=emergency)
+    assert (
+        "*emergency*, `--emergency`, for delete, gc: you decide alone, with `--reason` of at least "
+        "20 characters and leads hears of it"
+    ) in read(help_(policy, ann, OPS))
+    for topic, there in (("delete", True), ("gc", True), ("purge", True), ("undo", False)):
+        assert ("--emergency`, for" in read(help_(policy, bob, OPS, topic))) is there
+    assert "for delete, gc: not you, but devs" in read(help_(policy, bob, OPS))
+    assert "--emergency`, for" not in read(help_(_policy(), ann, OPS))
 
 
 def test_anyone_is_every_full_member() -> None:
@@ -160,9 +211,9 @@ def test_every_verb_has_its_own_help(verb: str) -> None:
         assert VERBS[verb].usage.split("[")[0].strip() in text
         assert VERBS[verb].summary in text
     assert VERBS[verb].example in read(shown)
-    rights = verb in {"delete", "purge", "undo", "gc"}
+    rights = verb in {"delete", "cleanup", "purge", "undo", "gc", "lock", "unlock"}
     assert ("Your rights here" in read(shown)) is rights
-    assert (f"*{verb}*: rule" in shown["text"]) is rights
+    assert (f"*{verb}*: rule" in shown["text"]) is (verb in {"delete", "purge", "undo", "gc"})
 
 
 def test_whoami() -> None:

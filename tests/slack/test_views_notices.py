@@ -34,6 +34,8 @@ from tests.support.shown import (
 )
 
 DATA: dict[str, Any] = {
+    "missing": "1 of leads",
+    "called": [CAT],
     "by": BOB,
     "reason": "we need it",
     "why": "the tag moved",
@@ -56,6 +58,8 @@ NOTICES = (
     "taken over",
     "restore failed",
     "file refused",
+    "emergency",
+    "reminder",
 )
 
 

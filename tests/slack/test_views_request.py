@@ -7,6 +7,7 @@ import pytest
 
 from bot.rules.approval import Draft, ItemState, Request, State, WindowState, may_move
 from bot.rules.plan import Attached, Below, DeletionPlan, Note, Parent
+from bot.slack.views.blocks import when
 from bot.slack.views.request import request, stands, summary
 from bot.store.store import Store
 from tests.support.shown import (
@@ -145,7 +146,8 @@ def test_a_deletion_says_who_what_why_and_who_decides() -> None:
     assert shown["text"] == (
         f"<@{BOB}> <@{CAT}> R42 is pending. <@{ANN}> asked to delete `team/api:v1`, "
         "`team/api:v2`. Why: it leaks. Frees about 1.0 MB in the end, an estimate within 1 "
-        "repository."
+        f"repository. Needs 2 approvals of <@{BOB}>, <@{CAT}>, not the requester. Rule "
+        f"`default`. Expires {when(NOW + 3600)}."
     )
 
 
@@ -176,7 +178,7 @@ def test_an_undo_lists_what_it_puts_back() -> None:
     assert f"<@{ANN}> alone confirms this." in read(shown)
     assert shown["text"] == (
         f"R42 is pending. <@{ANN}> asked to put back what was deleted by R7: `team/api:v1`, "
-        "`team/api:v2`."
+        f"`team/api:v2`. <@{ANN}> alone confirms this. Rule `default`. Expires {when(NOW + 3600)}."
     )
 
 

@@ -15,6 +15,7 @@ from bot.operations.collection_request import request_collection
 from bot.operations.context import Asked, Context, Registry, Timing
 from bot.operations.locking import LOCK_ENDS, Locking
 from bot.operations.purge import Purge
+from bot.operations.reminding import remind
 from bot.operations.undo import Undo
 from bot.operations.untag import Untag
 from bot.operations.worker import Handler, Worker
@@ -205,6 +206,9 @@ class Rig:
         async def give_up(job: Job, why: str) -> None:
             await running.give_up(self.ctx, job, why)
 
+        async def remind_(job: Job) -> None:
+            await remind(self.ctx, job)
+
         async def expire(job: Job) -> None:
             async with self.store.transaction(job) as tx:
                 await approvals.expire(tx, await tx.requests.get(job.request_id or 0))
@@ -219,6 +223,7 @@ class Rig:
             LOCK_ENDS: Handler(self.lock.end, give_up, attempts=1_000_000),
             "collect": Handler(self.collect.run, self.collect.give_up, attempts=1_000_000),
             "expire": Handler(expire, give_up),
+            "remind": Handler(remind_, give_up),
         }
 
     async def until(

@@ -44,7 +44,8 @@ HOSTILE = (
 """Texts as somebody writes them who wants to be more than text."""
 
 _OURS = re.compile(
-    r"<@(?:U0ANN|U0BOB|U0CAT|U0[0-9]{3})>"
+    r"<@(?:U0ANN|U0BOB|U0CAT|U0DAN|U0[0-9]{3})>"
+    r"|<!subteam\^S0(?:LEADS|ONCALL)>"
     r"|<!date\^\d+\^\{date_short_pretty\} \{time\}\|[0-9: UTC-]+>"
 )
 _CODE = re.compile(r"```.+?```|`[^`\n]+`", re.DOTALL)

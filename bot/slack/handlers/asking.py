@@ -7,6 +7,7 @@ from bot.operations.context import Asked, Context
 from bot.operations.errors import Refusal
 from bot.rules.approval import Draft, Request, State, Window
 from bot.rules.plan import DeletionPlan
+from bot.rules.policy import EMERGENCY
 from bot.slack.handlers.base import Click, Clicked, Handlers, Said, Typed, Verb, Work, submitting
 from bot.slack.views import collection as gc_view
 from bot.slack.views import form as form_view
@@ -52,6 +53,15 @@ class Asking(Handlers):
             )
         if number is not None:
             return self._about(undo.request_purge_of, number, typed.asked)
+        if typed.asked.emergency:
+            raise Refusal(
+                "An emergency never purges images: nobody else would have agreed, and a purge has "
+                "no undo window.",
+                "Ask for the purge without --emergency; or delete with --emergency, which can be "
+                "undone. `purge REQUEST --emergency` ends the undo window of a deletion that "
+                "others approved.",
+                rule=EMERGENCY,
+            )
         return _planned(
             typed,
             await deletion.request_purge(
@@ -76,7 +86,14 @@ class Asking(Handlers):
     async def _gc(self, typed: Typed) -> Work:
         registry = self._registry(typed)
         untagged = bool(typed.command.flags.get("delete-untagged"))
-        if not typed.command.flags.get("dry-run"):
+        dry_run = bool(typed.command.flags.get("dry-run"))
+        if dry_run and typed.asked.emergency:
+            raise Refusal(
+                "A dry run changes nothing, so it needs no emergency.",
+                "Leave out --emergency to look, or --dry-run to collect.",
+                rule=EMERGENCY,
+            )
+        if not dry_run:
             return submitting(
                 await collection_request.request_collection(
                     self._ctx, typed.asked, registry, delete_untagged=untagged, name=typed.name
@@ -121,7 +138,7 @@ class Asking(Handlers):
             raise Refusal(f"{request.name} is {request.state}, not outdated.", "")
         registry = self._ctx.registry(request.registry)
         reason = clicked.asked.reason or request.reason
-        asked = Asked(clicked.asked.actor, clicked.asked.channel, reason)
+        asked = Asked(clicked.asked.actor, clicked.asked.channel, reason, request.emergency)
         made = await deletion.request_again(self._ctx, asked, registry, request)
         return submitting(made)
 

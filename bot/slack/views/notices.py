@@ -29,6 +29,7 @@ from bot.slack.views.blocks import (
     when,
     words,
 )
+from bot.slack.views.deciding import mention, told
 from bot.slack.views.deletion import held_line
 from bot.slack.views.request import body, buttons, stands, summary
 
@@ -114,7 +115,12 @@ def detail_blocks(shown: Request, *, limit: int, room: int = ROOM) -> list[Block
 def notice(shown: Request, name: str, data: Mapping[str, Any]) -> Message | None:
     """One line of the story; None where there is nothing to add to the message itself."""
     tell = _NOTICES.get(name)
-    return tell(shown, data) if tell else None
+    made = tell(shown, data) if tell else None
+    if made is None or not shown.emergency or name not in _ENDS:
+        return made
+    # Whoever heard that it began hears how it ended.
+    line = f":rotating_light: {told(shown)} this was an emergency."
+    return message(f"{line} {made['text']}", [section(line), *made["blocks"]])
 
 
 def _plan(shown: Request, _: Mapping[str, Any]) -> Message | None:
@@ -284,7 +290,32 @@ def _file_refused(shown: Request, data: Mapping[str, Any]) -> Message:
     return said(f"{file_refused(f'The whole plan of {shown.name}', str(data['why']))} {more}")
 
 
+def _emergency(shown: Request, _: Mapping[str, Any]) -> Message:
+    others = told(shown) or "Everybody"
+    return said(
+        f":rotating_light: {others}: <@{shown.requester}> asks for {shown.name} as an emergency "
+        f"and decides alone. Why: {words(shown.reason, 1000)}\n"
+        "How it ends is told here."
+    )
+
+
+def _reminder(shown: Request, data: Mapping[str, Any]) -> Message:
+    people = " ".join(mention(user) for user in data["people"][:20])
+    also = " ".join(mention(user) for user in data.get("called", ())[:20])
+    waits = f"{shown.name} still waits for {words(data['missing'], 300)}"
+    lines = [f":bell: {people or 'Nobody who could approve is known now'}: {waits}."]
+    if shown.approval == "confirm":
+        lines = [f":bell: {people}: {shown.name} still waits for you to confirm it."]
+    if also:
+        lines.append(f"{also}: nobody has decided so far. You may know who can.")
+    lines.append(f"It expires {when(shown.expires_at)}.")
+    return said("\n".join(lines))
+
+
+_ENDS = {"finished", "failed", "expired", "outdated", "cancelled", "window ended", "undone"}
 _NOTICES = {
+    "emergency": _emergency,
+    "reminder": _reminder,
     "plan": _plan,
     "approved": _approved,
     "denied": _denied,

@@ -1,10 +1,8 @@
 """The one message of a request: who, what, why, the blast radius, and what became of it."""
 
-from collections.abc import Sequence
-
 from bot.rules.approval import Request, State, WindowState
 from bot.rules.plan import DeletionPlan
-from bot.rules.policy import Action
+from bot.rules.policy import BOT, Action
 from bot.slack.limits import code
 from bot.slack.views import collection, locks
 from bot.slack.views.blocks import (
@@ -25,6 +23,7 @@ from bot.slack.views.blocks import (
     when,
     words,
 )
+from bot.slack.views.deciding import alarm, called, decisions, needs
 from bot.slack.views.deletion import (
     SCREEN,
     blast_radius,
@@ -63,6 +62,7 @@ _VERBS = {
 def request(shown: Request) -> Message:
     """The message as it stands now; the same for everybody in the channel."""
     blocks = [
+        *([section(alarm(shown))] if shown.emergency else []),
         section(f"*{shown.name}* · {_SAYS[shown.state]}{_outcome(shown)}"),
         section(what(shown)),
     ]
@@ -76,13 +76,9 @@ def request(shown: Request) -> Message:
     row = buttons(shown)
     if row:
         blocks.append(actions(*row))
-    mentions = ""
-    if shown.state is State.PENDING and shown.approval == "required":
-        mentions = " ".join(f"<@{user}>" for user in shown.approvers[:_PEOPLE]) + " "
-    return message(f"{mentions}{summary(shown)}", blocks)
+    return message(f"{called(shown)} {summary(shown)}", blocks)
 
 
-_PEOPLE = 20
 _STANDS = {State.FAILED: "has failed", State.EXPIRED: "has expired"}
 
 
@@ -104,14 +100,16 @@ def summary(shown: Request) -> str:
         what = f"R{shown.subject}" + (f": {what}" if names else "")
     asked = f"<@{shown.requester}> asked to {_VERBS[Action(shown.action)]} "
     parts = [
+        "EMERGENCY." if shown.emergency else "",
         stop(f"{stands(shown)}{_outcome(shown)}"),
-        *(stop(line) for line in _decisions(shown)),
+        *(stop(line) for line in decisions(shown)),
         stop(f"<@{shown.requester}> asked to {locks.asked(shown)}")
         if shown.action == Action.LOCK
         else stop(asked + (what if names or shown.subject else words(shown.registry, 80))),
         stop(f"Why: {words(shown.reason)}") if shown.reason else "",
         collection.text(shown) if shown.action == Action.GC else "",
         *consequences(shown),
+        " ".join(needs(shown)),
         " ".join(_notes(shown)),
     ]
     return " ".join(part for part in parts if part)
@@ -179,39 +177,10 @@ def body(shown: Request, *, limit: int = SCREEN, room: int = ROOM) -> list[Block
 
 def deciding(shown: Request) -> list[Block]:
     """Who would have to agree, or who has decided."""
-    if shown.state is not State.PENDING:
-        decisions = _decisions(shown)
-        return [context(*decisions)] if decisions else []
-    if shown.approval == "confirm":
-        who = f"<@{shown.requester}> alone confirms this"
-    else:
-        own = "" if shown.allow_self_approval else ", not the requester"
-        people = _people(shown.approvers) or "nobody: the rule names no approver"
-        who = f"Needs {many(shown.approvals_needed, 'approval')} of {people}{own}"
-        so_far = _people(shown.approved_by)
-        who += f". So far: {so_far}" if so_far else ""
-    return [section(f"{who}. Rule {code(shown.rule)}. Expires {when(shown.expires_at)}.")]
-
-
-def _decisions(shown: Request) -> list[str]:
-    """Who decided, once it is decided."""
     if shown.state is State.PENDING:
-        return []
-    lines = []
-    if shown.approved_by:
-        word = "Confirmed" if shown.approval == "confirm" else "Approved"
-        lines.append(f"{word} by {_people(shown.approved_by)}")
-    lines += [
-        f"Denied by <@{d.user}>" + (f": {words(d.reason, 300)}" if d.reason else "")
-        for d in shown.decisions
-        if not d.approves
-    ]
-    return lines
-
-
-def _people(users: Sequence[str]) -> str:
-    rest = f" and {len(users) - _PEOPLE} more" if len(users) > _PEOPLE else ""
-    return ", ".join(f"<@{user}>" for user in users[:_PEOPLE]) + rest
+        return paragraphs(needs(shown))
+    decided = decisions(shown)
+    return [context(*decided)] if decided else []
 
 
 def _notes(shown: Request) -> list[str]:
@@ -263,7 +232,8 @@ def buttons(shown: Request) -> list[Block]:
             button("Deny", "deny", token, style="danger"),
             button("Details", "details", token),
             *along,
-            button("Cancel", "cancel", token),
+            # What a schedule asked for is nobody's own.
+            *([button("Cancel", "cancel", token)] if shown.requester != BOT else []),
         ]
     if shown.state is State.RUNNING and shown.action == Action.GC and not shown.abort_by:
         return [

@@ -34,6 +34,7 @@ __all__ = [
     "SettingsError",
     "SlackSettings",
     "load",
+    "load_store_url",
     "unmatched_patterns",
 ]
 
@@ -128,6 +129,21 @@ def load(config_path: Path | None, environ: Mapping[str, str], *, slack: bool = 
         secrets=tuple(SecretStr(value) for value in secrets.values),
         environ=_harmless(environ, secrets),
     )
+
+
+def load_store_url(config_path: Path | None, environ: Mapping[str, str]) -> str:
+    """Where the store is, for what needs nothing else: no secret, and no rule that can be kept.
+
+    Raises
+    ------
+    SettingsError : as for `load`, as far as the file itself goes.
+    """
+    findings = Findings()
+    own = read_environment(environ)
+    document = read(_parse(_path(config_path, own.registry_bot_config)), findings)
+    url = _store(document, Secrets(environ, findings), findings)
+    findings.raise_if_any()
+    return url
 
 
 def _harmless(environ: Mapping[str, str], secrets: Secrets) -> Mapping[str, str]:

@@ -1,7 +1,6 @@
 """The audit trail: written in the same transaction as the change it speaks of."""
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.rules.approval import Request
-from bot.store.schema import audit, db_now
+from bot.store import trail
+from bot.store.chain import ANCHORED, Head, chain_hash
+from bot.store.schema import anchors, audit, db_now
 
 _CHAIN_LOCK = 7_215_004
 
@@ -99,7 +100,8 @@ class AuditTrail:
                 digest=digest,
                 rule=rule,
                 plan_hash=plan_hash,
-                detail=dict(detail or {}),
+                # As it will be read again: the hash must not depend on what JSON cannot say.
+                detail=json.loads(json.dumps(dict(detail or {}))),
             )
         except DBAPIError as error:
             # The statement and its values are left out: they go to a chat.
@@ -158,10 +160,13 @@ class AuditTrail:
             async with self._conn.begin_nested():
                 await self.about(request, event, detail=detail)
 
-    async def _append(self, **given: Any) -> None:
+    async def _lock(self) -> None:
         if self._conn.dialect.name == "postgresql":
             # Two transactions must not both build on the same last line.
             await self._conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK)))
+
+    async def _append(self, **given: Any) -> None:
+        await self._lock()
         last = sa.select(audit.c.hash).order_by(audit.c.id.desc()).limit(1)
         values: dict[str, Any] = {
             "at": round(float(await self._conn.scalar(sa.select(db_now())) or 0), 3),
@@ -170,6 +175,38 @@ class AuditTrail:
         }
         values["hash"] = chain_hash(values)
         await self._conn.execute(audit.insert().values(**values))
+
+    async def anchor(self, channel: str) -> tuple[Head, int] | None:
+        """Write down that the head of the trail is posted to `channel`, for whoever posts it.
+
+        Returns
+        -------
+        The head before this very line, and how many entries there are up to it; None if the trail
+        is empty.
+        """
+        await self._lock()
+        head, count = await trail.head(self._conn)
+        if head is None:
+            return None
+        detail = {"entry": head.entry, "hash": head.hash}
+        await self.append(ANCHORED, channel=channel, detail=detail)
+        await self._conn.execute(
+            anchors.insert().values(
+                at=db_now(), entry_id=head.entry, hash=head.hash, channel=channel
+            )
+        )
+        return head, count
+
+    async def posted(self) -> Head | None:
+        """The head that was posted last."""
+        query = sa.select(anchors).order_by(anchors.c.id.desc()).limit(1)
+        row = (await self._conn.execute(query)).first()
+        return Head(row.entry_id, row.hash, row.at, row.channel) if row else None
+
+    async def still_has(self, head: Head) -> bool:
+        """Whether an entry is there as it was when it was posted."""
+        query = sa.select(audit.c.hash).where(audit.c.id == head.entry)
+        return bool(await self._conn.scalar(query) == head.hash)
 
     async def entries(
         self, *, request_id: int | None = None, limit: int = 1000
@@ -180,10 +217,3 @@ class AuditTrail:
             query = query.where(audit.c.request_id == request_id)
         rows = (await self._conn.execute(query)).mappings().all()
         return [AuditEntry(**row) for row in reversed(rows)]
-
-
-def chain_hash(values: Mapping[str, Any]) -> str:
-    """The hash of one line over all its values and the hash of the line before it."""
-    covered = {k: v for k, v in values.items() if k not in {"id", "hash"}}
-    text = json.dumps(covered, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -324,14 +324,36 @@ def _append_only(table: str, words: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-async def _protect(conn: AsyncConnection, table: str, words: str) -> None:
-    for statement in _append_only(table, words)[conn.dialect.name]:
+async def _protect(conn: AsyncConnection, table: str) -> None:
+    for statement in _append_only(table, _PROTECTED[table])[conn.dialect.name]:
         await conn.exec_driver_sql(statement)
+
+
+_PROTECTED = {"audit": "audit trail", "anchors": "list of posted heads"}
+
+
+async def missing_triggers(conn: AsyncConnection) -> list[str]:
+    """The names of the triggers that should keep rows from being changed, and do not."""
+    missing = []
+    for table, words in _PROTECTED.items():
+        for statement in _append_only(table, words)[conn.dialect.name]:
+            kind, name = statement.split()[1:3]
+            if kind == "TRIGGER" and not await _stands(conn, name, statement):
+                missing.append(name)
+    return missing
+
+
+async def _stands(conn: AsyncConnection, name: str, statement: str) -> bool:
+    if conn.dialect.name == "sqlite":
+        query = sa.text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = :name")
+        return bool(await conn.scalar(query, {"name": name}) == statement)
+    query = sa.text("SELECT tgenabled FROM pg_trigger WHERE tgname = :name")
+    return await conn.scalar(query, {"name": name}) in {"O", b"O", "A", b"A"}
 
 
 async def _first(conn: AsyncConnection) -> None:
     await conn.run_sync(metadata.create_all)
-    await _protect(conn, "audit", "audit trail")
+    await _protect(conn, "audit")
 
 
 async def _second(conn: AsyncConnection) -> None:
@@ -347,7 +369,7 @@ async def _second(conn: AsyncConnection) -> None:
         if column.name not in known:
             made = sa.schema.CreateColumn(column).compile(dialect=conn.dialect)
             await conn.exec_driver_sql(f"ALTER TABLE requests ADD COLUMN {made}")
-    await _protect(conn, "anchors", "list of posted heads")
+    await _protect(conn, "anchors")
     await contents.fill(conn, manifests, manifest_blobs)
 
 
@@ -371,7 +393,7 @@ async def migrate(conn: AsyncConnection) -> None:
     """
     if conn.dialect.name == "postgresql":
         await conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-    done = await _version(conn)
+    done = await version(conn)
     if done > len(MIGRATIONS):
         raise SchemaTooNew(
             f"the store has schema version {done}, this program knows {len(MIGRATIONS)}"
@@ -386,7 +408,8 @@ async def migrate(conn: AsyncConnection) -> None:
             )
 
 
-async def _version(conn: AsyncConnection) -> int:
+async def version(conn: AsyncConnection) -> int:
+    """How many migrations the database has had; 0 for one that is not ours."""
     exists = await conn.run_sync(lambda c: sa.inspect(c).has_table("meta"))
     if not exists:
         return 0

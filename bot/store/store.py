@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -19,7 +21,7 @@ from bot.store.locks import Locks
 from bot.store.manifests import Manifests
 from bot.store.outbox import Letter, Outbox
 from bot.store.requests import Requests, Windows
-from bot.store.schema import SchemaTooNew, db_now, migrate
+from bot.store.schema import MIGRATIONS, SchemaTooNew, db_now, migrate, version
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -27,6 +29,7 @@ _DRIVERS = {
     "postgres": "postgresql+asyncpg",
 }
 _PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+_LOOKING = ("busy_timeout=10000", "query_only=ON")
 
 
 class StoreUnusable(Exception):
@@ -105,6 +108,42 @@ class Store:
                 "check [store] url, that its directory exists, and that it is writable",
             ) from error
         return store
+
+    @classmethod
+    async def look(cls, url: str) -> "Store":
+        """Open the database for `reading` only: nothing in it is made, migrated or changed.
+
+        Raises
+        ------
+        StoreUnusable : there is none, it is not ours, or another version's.
+        """
+        store = cls(_engine(url, looking=True), 0.0)
+        try:
+            store._try_looking()
+            async with store.reading() as tx:
+                found = await version(tx.conn)
+        except Exception as error:
+            await store.close()
+            raise StoreUnusable(
+                f"the store cannot be opened: {_reason(error)}",
+                "check [store] url, that the database exists, and that it can be read",
+            ) from error
+        if found == len(MIGRATIONS):
+            return store
+        await store.close()
+        if found == 0:
+            raise StoreUnusable("the database is no store of registry-bot", "check [store] url")
+        raise StoreUnusable(
+            f"the store has schema version {found}, this program knows {len(MIGRATIONS)}",
+            "start the bot of this version once (`registry-bot check` will do), or use the newer",
+        )
+
+    def _try_looking(self) -> None:
+        """Let a file that cannot be read fail here, for the same reason as below."""
+        if self._writer:
+            address = f"{self._engine.url.database}?mode=ro"
+            with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+                connection.execute("SELECT name FROM sqlite_master LIMIT 1")
 
     def _try_sqlite(self) -> None:
         """Let a file that cannot be opened fail here, and make it ready for several at once.
@@ -200,7 +239,8 @@ def _transaction(conn: AsyncConnection) -> Transaction:
     )
 
 
-def _engine(url: str) -> AsyncEngine:
+def _engine(url: str, *, looking: bool = False) -> AsyncEngine:
+    """The engine for an address; `looking` opens a SQLite file so that it cannot be changed."""
     kind, separator, rest = url.partition("://")
     driver = _DRIVERS.get(kind)
     if not separator or driver is None:
@@ -209,7 +249,12 @@ def _engine(url: str) -> AsyncEngine:
             "write sqlite:///registry-bot.db or postgresql://user@host/database",
         )
     try:
-        engine = create_async_engine(f"{driver}://{rest}")
+        address = sa.make_url(f"{driver}://{rest}")
+        if looking and kind == "sqlite":
+            path = Path(address.database or "").absolute()
+            query = {**address.query, "mode": "ro", "uri": "true"}
+            address = address.set(database=f"file:{quote(str(path))}", query=query)
+        engine = create_async_engine(address)
     except ModuleNotFoundError as error:
         raise StoreUnusable(
             f"the driver for {kind} is not installed", f"install {error.name}"
@@ -221,7 +266,7 @@ def _engine(url: str) -> AsyncEngine:
             "write sqlite:///registry-bot.db or postgresql://user@host:5432/database",
         ) from error
     if kind == "sqlite":
-        _prepare_sqlite(engine)
+        _prepare_sqlite(engine, _LOOKING if looking else _PRAGMAS)
     return engine
 
 
@@ -231,7 +276,7 @@ def _reason(error: Exception) -> str:
     return f"{type(original).__name__}: {str(original)[:200]}"
 
 
-def _prepare_sqlite(engine: AsyncEngine) -> None:
+def _prepare_sqlite(engine: AsyncEngine, pragmas: Sequence[str]) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def connected(connection: Any, _: object) -> None:
         # The driver must not begin transactions on its own: a read that turns into a write
@@ -239,7 +284,7 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         try:
-            for pragma in _PRAGMAS:
+            for pragma in pragmas:
                 cursor.execute(f"PRAGMA {pragma}")
         except Exception:
             # Nobody else has this connection yet; its thread would outlive the event loop.

@@ -11,7 +11,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from bot.store.audit import AuditEntry, chain_hash
+from bot.store import trail
+from bot.store.audit import AuditEntry, AuditUnwritable
+from bot.store.chain import chain_hash
 from bot.store.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -240,3 +242,86 @@ async def test_a_changed_byte_breaks_the_chain(
         assert _broken(await _entries(copy)) == wrong
     finally:
         await copy.close()
+
+
+async def test_the_hash_of_a_line_is_what_it_was_in_the_first_version() -> None:
+    """Trails were written with it: another way to compute it would call all of them forged."""
+    line = {
+        "at": 1750000000.125,
+        "event": "request.created",
+        "actor": "U0ANN",
+        "team": "T0TEAM",
+        "channel": "C0OPS",
+        "registry": "corp",
+        "request_id": 1,
+        "repository": "",
+        "tag": "",
+        "digest": "",
+        "rule": "default",
+        "plan_hash": "ab",
+        "detail": {"reason": "zu groß 🐳", "items": [["a/b", "v1", None]], "n": 1.5},
+        "previous_hash": "",
+    }
+    assert chain_hash(line) == "24447eaf90a522f656bf4a57606ade8d2a0695c7d0a783dc6da0d7b48bb73279"
+    assert chain_hash({**line, "id": 7, "hash": "x"}) == chain_hash(line)
+
+
+async def test_a_trail_is_checked_on_either_database(told: Store) -> None:
+    async def fails() -> None:
+        async with told.transaction() as tx:
+            await tx.audit.append("tag.deleted")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fails()  # leaves a number out in PostgreSQL
+    async with told.transaction() as tx:
+        assert await tx.audit.anchor("C0AUDIT") is not None
+    async with told.reading() as tx:
+        report = await trail.check(tx.conn)
+        lines = [trail.as_line(raw.values).encode() async for raw in trail.export(tx.conn)]
+    assert report.is_whole, report.problems
+    assert report.entries == 6
+    assert trail.check_lines(lines, extract=False).is_whole
+
+    async with told.transaction() as tx:
+        await tx.conn.execute(sa.text(_WITHOUT_TRIGGER[tx.conn.dialect.name]))
+        await tx.conn.execute(sa.text("UPDATE audit SET tag = 'v2' WHERE id = 3"))
+    async with told.reading() as tx:
+        problems = [str(p) for p in (await trail.check(tx.conn)).problems]
+    assert problems[0].startswith("entry 3 ")
+    assert "trigger audit_no_" in problems[1]
+
+
+_WITHOUT_TRIGGER = {
+    "sqlite": "DROP TRIGGER audit_no_update",
+    "postgresql": "ALTER TABLE audit DISABLE TRIGGER audit_no_change",
+}
+
+
+async def test_an_empty_trail_has_no_head_to_post(store: Store) -> None:
+    async with store.transaction() as tx:
+        assert await tx.audit.anchor("C0AUDIT") is None
+        assert await tx.audit.posted() is None
+    async with store.reading() as tx:
+        assert (await trail.check(tx.conn)).is_whole
+
+
+async def test_what_json_cannot_say_is_hashed_as_it_will_be_read(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.audit.append("x", detail={10: 1, 9: 2, "t": (1, 2)})  # type: ignore[dict-item]
+    async with store.reading() as tx:
+        assert (await trail.check(tx.conn)).is_whole
+
+
+async def test_a_trail_that_takes_nothing_says_so(told: Store) -> None:
+    async with told.transaction() as tx:
+        await tx.conn.execute(sa.text("ALTER TABLE audit RENAME TO elsewhere"))
+
+    async def write() -> None:
+        async with told.transaction() as tx:
+            await tx.audit.append("tag.deleted", detail={"secret": "a value of the statement"})
+
+    with pytest.raises(AuditUnwritable) as caught:
+        await write()
+    assert "cannot be written" in caught.value.sentence
+    assert "secret" not in caught.value.hint

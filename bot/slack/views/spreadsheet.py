@@ -12,10 +12,13 @@ def csv_of(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
     A text that a spreadsheet would run as a formula gets an apostrophe in front of it.
     """
+    return "".join(map(csv_line, (head, *rows)))
+
+
+def csv_line(row: Sequence[Cell]) -> str:
+    """One row of a table as CSV, its line break included."""
     made = io.StringIO()
-    writer = csv.writer(made)
-    writer.writerow([_cell(name) for name in head])
-    writer.writerows([[_cell(cell) for cell in row] for row in rows])
+    csv.writer(made).writerow([_cell(cell) for cell in row])
     return made.getvalue()
 
 

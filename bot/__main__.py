@@ -1,4 +1,4 @@
-"""The command `registry-bot`: serve | check | run | demo."""
+"""The command `registry-bot`: serve | check | run | audit | demo."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import bot
-from bot import checking, service, terminal
+from bot import auditing, checking, service, terminal
 from bot.account import NoAccount, account
 from bot.screen import standard
 from bot.settings import Settings, SettingsError, load
@@ -29,20 +29,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         from bot.demo.playing import Wish, demo
 
         return demo(Wish(arguments.port, arguments.keep), environ)
+    if arguments.command == "audit":
+        return _audit(arguments, environ)
     try:
         settings = load(arguments.config, environ, slack=arguments.command in _NEED_SLACK)
     except SettingsError as error:
-        for problem in error.problems:
-            print(f"registry-bot: {problem.key}: {problem.text}", file=sys.stderr)  # noqa: T201
-            if problem.fix:
-                print(f"    {problem.fix}", file=sys.stderr)  # noqa: T201
-        return 2
+        return _unfit(error)
     try:
         return _COMMANDS[arguments.command](settings, arguments, environ)
     except (service.CannotStart, SocketLost, StoreUnusable, NoAccount) as error:
         print(f"registry-bot: {error.sentence}", file=sys.stderr)  # noqa: T201
         print(f"    {error.hint}", file=sys.stderr)  # noqa: T201
         return 1
+
+
+def _unfit(error: SettingsError) -> int:
+    for problem in error.problems:
+        print(f"registry-bot: {problem.key}: {problem.text}", file=sys.stderr)  # noqa: T201
+        if problem.fix:
+            print(f"    {problem.fix}", file=sys.stderr)  # noqa: T201
+    return 2
+
+
+def _audit(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """It needs the store alone, and not even that for an exported file."""
+    try:
+        return auditing.run(arguments, environ)
+    except SettingsError as error:
+        return _unfit(error)
+    except StoreUnusable as error:
+        print(f"registry-bot: {error.sentence}\n    {error.hint}", file=sys.stderr)  # noqa: T201
+        return 2
 
 
 def _hidden(settings: Settings) -> list[str]:
@@ -104,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         _add_config(commands.add_parser(name, help=summary, description=summary))
     _add_run(commands.add_parser)
+    auditing.add_parser(commands.add_parser, _add_config)
     _add_demo(commands.add_parser)
     return parser
 

@@ -17,7 +17,7 @@ from bot.settings import load_store_url
 from bot.slack.views.audit import CSV_HEAD, csv_cells
 from bot.slack.views.spreadsheet import csv_line
 from bot.store import trail
-from bot.store.chain import Head, Report, moment
+from bot.store.chain import Head, Report, as_line, moment
 from bot.store.store import Store
 
 WHOLE, BROKEN = 0, 1
@@ -77,7 +77,7 @@ def _head(text: str) -> Head:
     found = _HEAD.fullmatch(text.strip().lower())
     if not found:
         raise argparse.ArgumentTypeError(
-            f"{text[:100]!r} is no head: copy NUMBER:HASH from the anchor channel, such as 412:9f86…"
+            f"{text[:100]!r} is no head: copy NUMBER:HASH from the anchor channel"
         )
     return Head(int(found[1]), found[2])
 
@@ -183,10 +183,10 @@ async def _write(url: str, out: IO[str], form: str) -> tuple[int, int]:
         if form == "csv":
             out.write(csv_line(CSV_HEAD))
         async with store.reading() as tx:
-            async for raw in trail.export(tx.conn):
+            async for raw in trail.whole(tx.conn):
                 count, wrong = count + 1, wrong + bool(raw.wrong)
                 if trail.is_complete(raw):
-                    line = f"{trail.as_line(raw.values)}\n"
+                    line = f"{as_line(raw.values)}\n"
                     out.write(csv_line(csv_cells(raw.values)) if form == "csv" else line)
     finally:
         await store.close()
@@ -195,4 +195,4 @@ async def _write(url: str, out: IO[str], form: str) -> tuple[int, int]:
 
 def _say(text: str, *, error: bool = False) -> None:
     if text:
-        print(text, file=sys.stderr if error else sys.stdout)  # noqa: T201
+        print(text, file=sys.stderr if error else sys.stdout)

@@ -23,7 +23,7 @@ class Finding:
 
 async def check(settings: Settings) -> int:
     """Print a table of findings; 1 if one of them is a problem."""
-    findings = [await _store(settings), await _slack(settings)]
+    findings = [await _store(settings), await _slack(settings), *await _anchor(settings)]
     known: list[str] = []
     for registry in service.registries(settings).values():
         findings += await _registry(registry, known)
@@ -52,6 +52,15 @@ async def _slack(settings: Settings) -> Finding:
     except service.CannotStart as error:
         return Finding("slack", False, f"{error.sentence} {error.hint}")
     return Finding("slack", True, f"workspace {who.get('team')}, {settings.slack.mode} mode")
+
+
+async def _anchor(settings: Settings) -> list[Finding]:
+    channel = settings.audit_channel
+    if not channel:
+        return []
+    why = await service.why_not_in(service.slack_client(settings), channel)
+    told = f"its head cannot be posted to {channel} ({why}): invite the bot there"
+    return [Finding("audit", not why, told if why else f"its head is posted daily to {channel}")]
 
 
 async def _registry(registry: Registry, known: list[str]) -> list[Finding]:

@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.gc.command import CommandExecutor
 from bot.operations import approvals, running
+from bot.operations.auditing import Anchoring
 from bot.operations.collection import Collection
 from bot.operations.context import Context, Registry, Timing
 from bot.operations.locking import LOCK_ENDS, Locking
@@ -36,6 +37,7 @@ from bot.slack.suggesting import Suggestions
 from bot.slack.usergroups import UserGroups
 from bot.slack.wire import NotOpened
 from bot.store.jobs import Job
+from bot.store.outbox import ANCHOR
 from bot.store.store import Store
 from bot.telemetry import Metrics
 
@@ -88,6 +90,7 @@ def context(settings: Settings, store: Store, timing: Timing | None = None) -> C
         settings.max_tags_per_request,
         settings.timezone,
         timing or Timing(),
+        audit_channel=settings.audit_channel,
     )
 
 
@@ -138,6 +141,18 @@ async def identify(client: AsyncWebClient, settings: Settings) -> Mapping[str, A
     return answer.data if isinstance(answer.data, dict) else {}
 
 
+async def why_not_in(client: AsyncWebClient, channel: str) -> str:
+    """Why the bot cannot post in a channel; "" if it can, as far as Slack tells."""
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            answer = await client.conversations_info(channel=channel)
+    except SlackApiError as error:
+        return str(error.response.get("error", "error"))
+    except (OSError, TimeoutError) as error:
+        return type(error).__name__
+    return "" if answer["channel"].get("is_member") else "not_in_channel"
+
+
 def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
     """What is done for each kind of job."""
     untag, purge, undo, collect = Untag(ctx), Purge(ctx), Undo(ctx), Collection(ctx)
@@ -172,6 +187,7 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
         "end window": Handler(purge.end_window, purge.give_up_window),
         "undo": Handler(undo.run, give_up),
         "lock": Handler(lock.run, give_up),
+        ANCHOR: Handler(Anchoring(ctx).run, nothing, attempts=_WITHOUT_END),
         LOCK_ENDS: Handler(lock.end, nothing, attempts=_WITHOUT_END),
         "collect": Handler(collect.run, collect.give_up, attempts=_WITHOUT_END),
     }
@@ -214,6 +230,7 @@ class Service:
             ctx = asking_slack(ctx, client)
             identity = await identify(client, self._settings)
             worker, notifier, app = self._wire(stack, ctx, client, identity)
+            await Anchoring(ctx).begin()
             connection = await self._connect(stack, app, client)
             site = await self._listen(stack, app, ctx, connection)
             tasks = [

@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 # The playground's program stands beside the bot's: it starts that, a registry, Slack, and a page.
 TOP = (
     *("bot.__main__", "bot.service", "bot.checking", "bot.demo"),
-    *("bot.terminal", "bot.screen", "bot.account"),
+    *("bot.terminal", "bot.screen", "bot.account", "bot.auditing"),
 )
 
 

@@ -331,9 +331,14 @@ def test_accounts_that_cannot_be_meant(key: str, text: str, write: Writer) -> No
 
 
 def test_what_is_not_there_yet_is_warned_of_by_name(write: Writer) -> None:
-    key, text = "audit.anchor_channel", '[audit]\nanchor_channel = "C0AUDIT"\n'
-    (warning,) = write.load(GOOD + text).warnings
-    assert warning.startswith(f"{key}: this version does not have")
+    (warning,) = write.load(f"{GOOD}{RETENTION}keep = [{{}}]\n").warnings
+    assert warning.startswith("retention[ci]: this version does not have")
+
+
+def test_the_anchor_channel_need_not_be_one_where_the_bot_listens(write: Writer) -> None:
+    made = write.load(GOOD + '[audit]\nanchor_channel = "C0AUDIT"\n')
+    assert (made.audit_channel, made.warnings) == ("C0AUDIT", ())
+    assert write.load(GOOD).audit_channel == ""
 
 
 @pytest.mark.parametrize(

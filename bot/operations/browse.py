@@ -105,6 +105,7 @@ class Health:
     open_windows: int = 0
     window_bytes: int = 0
     purged: bool = False
+    locks: int = 0
 
 
 async def repositories(
@@ -367,6 +368,7 @@ async def _health(ctx: Context, registry: Registry) -> Health:
         running = await tx.jobs.running_exclusive(registry.name)
         open_requests = await tx.requests.open_on(registry.name)
         windows = await tx.windows.open_on(registry.name)
+        locks = await tx.locks.active(registry.name)
         purged = await tx.jobs.ended_since(registry.name, ["purge", "end window"], "collect")
     refusal = registry.collector.refusal() if registry.collector else registry.gc_note
     problem = hint = deletes = ""
@@ -386,6 +388,7 @@ async def _health(ctx: Context, registry: Registry) -> Health:
         len(windows),
         sum(window.size for window in windows),
         purged and not refusal,
+        len(locks),
     )
 
 

@@ -67,6 +67,7 @@ class Context:
 
     `refresh` is awaited before the policy decides, outside of transactions: it asks Slack who is
     in its user groups, and never fails (whom it could not ask about is unknown to the policy).
+    `audit_channel` is where the head of the audit trail is posted; "" for nowhere.
     """
 
     store: Store
@@ -76,6 +77,7 @@ class Context:
     timezone: ZoneInfo
     timing: Timing = field(default_factory=Timing)
     refresh: Callable[[], Awaitable[None]] = _nothing
+    audit_channel: str = ""
 
     def registry(self, name: str) -> Registry:
         """The registry called `name`; refuses one that the settings no longer know."""

@@ -42,15 +42,18 @@ class People:
         """Everybody once, in the order they come."""
         return tuple(dict.fromkeys(self.person(user) for user in users))
 
+    def ids(self, user: str) -> tuple[str, ...]:
+        """Everything that this person may act as."""
+        person = self.person(user)
+        own = sorted(LOCAL + name for name, known in self.local_accounts.items() if known == person)
+        return (person, *own)
+
     def is_in(self, user: str, names: Iterable[str]) -> Membership:
         """Whether somebody is in one of these groups, under any of their ids."""
         if user == BOT:
             return Membership.NO
         person = self.person(user)
-        ids = {
-            person,
-            *(LOCAL + name for name, own in self.local_accounts.items() if own == person),
-        }
+        ids = set(self.ids(user))
         found = Membership.NO
         for name in names:
             group = self.groups.get(name)

@@ -68,7 +68,8 @@ class Settings:
     """Everything the program is told.
 
     `secrets` is for the log, to leave them out; `environ` for commands of the operator's, with
-    every variable left out that holds a secret.
+    every variable left out that holds a secret. `audit_channel` is where the head of the audit
+    trail is posted; "" for nowhere.
     """
 
     slack: SlackSettings
@@ -82,6 +83,7 @@ class Settings:
     state_dir: Path
     secrets: tuple[SecretStr, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    audit_channel: str = ""
 
     def registry(self, name: str) -> RegistrySettings | None:
         """The registry with this name."""
@@ -128,6 +130,7 @@ def load(config_path: Path | None, environ: Mapping[str, str], *, slack: bool = 
         state_dir=_state_dir(store_url),
         secrets=tuple(SecretStr(value) for value in secrets.values),
         environ=_harmless(environ, secrets),
+        audit_channel=document.audit.table.anchor_channel or "",
     )
 
 

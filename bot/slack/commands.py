@@ -36,6 +36,9 @@ MAX_ARGUMENTS = 100
 _REPOSITORIES = (Takes.REPOSITORY, Takes.ANY_REPOSITORY)
 _REQUEST = re.compile(r"[Rr]?0*([1-9][0-9]{0,8})")
 _LOOKS_LIKE_REQUEST = re.compile(r"[Rr]?[0-9]+")
+_MENTION = re.compile(r"<@([UW][A-Z0-9]{2,20})(?:\|[^<>]*)?>")
+_MEMBER = re.compile(r"@?([UW][A-Z0-9]{2,20})")
+_OTHERS = re.compile(r"@(bot|local:[^\s:<>]{1,64})")
 _PREFIX = re.compile(r"[a-z0-9._/-]+")
 
 
@@ -51,6 +54,7 @@ class Command:
     request : the number of a request, where the verb takes one: 42 for `R42`.
     flags : a switch is True, every other flag has its value as text; `--on` is not among them.
     registry : the value of `--on`.
+    person : the id of somebody, where the verb takes one.
     """
 
     verb: str
@@ -59,6 +63,7 @@ class Command:
     request: int | None = None
     flags: Mapping[str, str | bool] = field(default_factory=dict)
     registry: str | None = None
+    person: str = ""
 
 
 def parse(text: str) -> Command:
@@ -187,7 +192,11 @@ def _build(verb: Verb, arguments: list[str], flags: Flags) -> Command:
                 f"{verb.name} needs --{flag.name}.", f"Type for example `{verb.example}`"
             )
     registry = flags.pop(ON.name, None)
-    arguments, references, request = _read_arguments(verb, arguments)
+    person = _person(arguments[0]) if verb.takes is Takes.AUDITED and arguments else ""
+    references: tuple[Reference, ...] = ()
+    request = None
+    if not person:
+        arguments, references, request = _read_arguments(verb, arguments)
     return Command(
         verb.name,
         tuple(arguments),
@@ -195,6 +204,7 @@ def _build(verb: Verb, arguments: list[str], flags: Flags) -> Command:
         request,
         flags,
         None if registry is None else str(registry),
+        person,
     )
 
 
@@ -216,10 +226,28 @@ def _read_arguments(
                     f"{verb.name} takes images, or one request alone.", f"Type `{verb.usage}`"
                 )
             return arguments, (), _request(verb, arguments[0])
+        case Takes.AUDITED if not arguments or arguments[0].lower() == "verify":
+            arguments = [argument.lower() for argument in arguments]
+        case Takes.AUDITED if _LOOKS_LIKE_REQUEST.fullmatch(arguments[0]):
+            return arguments, (), _request(verb, arguments[0])
         case _:
             found = [_reference(verb, name) for name in arguments]
             return arguments, tuple(dict.fromkeys(found)), None
     return arguments, (), None
+
+
+def _person(text: str) -> str:
+    """The id that stands for somebody; "" if the text is about nobody."""
+    found = _MENTION.fullmatch(text) or _MEMBER.fullmatch(text) or _OTHERS.fullmatch(text)
+    if found:
+        return found[1]
+    if text.startswith(("@", "<@")):
+        raise CommandError(
+            f"Slack does not say who {shown(text)} is.",
+            "Pick them from the list that opens behind @, or write their member id, such as "
+            "U0123ABCD; @bot is the bot itself.",
+        )
+    return ""
 
 
 def _no_arguments(verb: Verb, arguments: Sequence[str]) -> None:

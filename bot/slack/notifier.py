@@ -13,10 +13,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.operations.context import Context
 from bot.slack.delivery import Later, Refused, backoff, code_of, is_in_slack, seconds
 from bot.slack.uploads import Uploads
-from bot.slack.views import notices
+from bot.slack.views import audit, notices
 from bot.slack.views.blocks import Message, without_new_blocks
 from bot.slack.views.request import request as request_message
 from bot.store.outbox import (
+    ANCHOR,
     ANSWER,
     FILE,
     POST,
@@ -34,6 +35,7 @@ _AT_ONCE = 8  # letters under way; those with the same key still go one after th
 _GIVE_UP_ANSWER = 1800.0  # an answer that is half an hour late helps nobody
 _GIVE_UP_FILE = 3600.0
 _GIVE_UP = 2 * 86400.0
+_UNINVITED = 300.0
 _TRANSIENT = {
     "ratelimited",
     "rate_limited",
@@ -127,6 +129,7 @@ class Notifier:
             POST: self._post,
             RETIRE: self._retire,
             FILE: self._uploads.deliver,
+            ANCHOR: self._anchor,
         }[letter.kind]
         try:
             ts = await deliver(letter)
@@ -157,7 +160,11 @@ class Notifier:
             await self._later(letter, backoff(letter), str(status))
         else:
             log.warning("Slack refused a message", letter=letter.id, error=code)
-            await self._failed(letter, code)
+            if letter.kind == ANCHOR:
+                # Somebody may invite the bot: what `status` and `check` ask them to do.
+                await self._later(letter, _UNINVITED, code)
+            else:
+                await self._failed(letter, code)
 
     async def _later(self, letter: Letter, delay: float, why: str) -> None:
         limit = _GIVE_UP_ANSWER if letter.kind == ANSWER else _GIVE_UP
@@ -309,6 +316,13 @@ class Notifier:
             letter.payload["message"],
             channel=letter.payload["channel"],
             **_SILENT,
+        )
+        return str(answer["ts"])
+
+    async def _anchor(self, letter: Letter) -> str:
+        shown, channel = audit.posted(letter.payload["data"]), letter.payload["channel"]
+        answer = await self._with_fallback(
+            self._client.chat_postMessage, shown, channel=channel, **_SILENT
         )
         return str(answer["ts"])
 

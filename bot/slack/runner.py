@@ -7,6 +7,7 @@ from bot.operations.context import Asked, Context
 from bot.operations.errors import Refusal
 from bot.slack.commands import Command
 from bot.slack.handlers.asking import Asking
+from bot.slack.handlers.auditing import Auditing
 from bot.slack.handlers.base import Click, Clicked, Typed, Verb, Work
 from bot.slack.handlers.deciding import Deciding
 from bot.slack.handlers.examining import Examining
@@ -27,7 +28,7 @@ class VerbRunner:
     """
 
     def __init__(self, ctx: Context) -> None:
-        reading = Reading(ctx, Examining(ctx).shown)
+        reading = Reading(ctx, {**Examining(ctx).shown, **Auditing(ctx).shown})
         asking, deciding = Asking(ctx), Deciding(ctx)
         self._verbs: dict[str, Verb] = {
             **reading.verbs,

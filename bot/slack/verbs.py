@@ -20,11 +20,18 @@ class Takes(StrEnum):
     REFERENCES = "REF…"
     REQUEST = "REQUEST"
     REFERENCES_OR_REQUEST = "REF… | REQUEST"
+    AUDITED = "[REF | @user | REQUEST | verify]"
 
     @property
     def is_optional(self) -> bool:
         """Whether the verb is also complete without."""
-        return self in {Takes.NOTHING, Takes.TOPIC, Takes.PREFIX, Takes.ANY_REPOSITORY}
+        return self in {
+            Takes.NOTHING,
+            Takes.TOPIC,
+            Takes.AUDITED,
+            Takes.PREFIX,
+            Takes.ANY_REPOSITORY,
+        }
 
     @property
     def is_single(self) -> bool:
@@ -48,6 +55,7 @@ _IN_WORDS = {
     Takes.REFERENCE: "an image such as team/api:1.4.0",
     Takes.REFERENCES: "one or more images such as team/api:1.4.0",
     Takes.REQUEST: "a request such as R42",
+    Takes.AUDITED: "an image, a person or a request",
     Takes.REFERENCES_OR_REQUEST: "images such as team/api:1.4.0, or a request such as R42",
 }
 
@@ -191,7 +199,11 @@ _ALL = (
     ),
     Verb("locks", Kind.READ, "what is locked: by whom, why, and until when"),
     _later("incident", Kind.CHANGE, "free a full disk, guided"),
-    _later("audit", Kind.READ, "who did what"),
+    Verb(
+        "audit", Kind.READ, "who did what: about an image, by somebody, of a request; or verify it",
+        Takes.AUDITED, (Flag("since", "DUR"), Flag("export", "FORM", ("jsonl", "csv"))),
+        example="/registry audit team/api:1.4.0 --since 7d",
+    ),
 )  # fmt: skip
 
 VERBS: Mapping[str, Verb] = MappingProxyType({verb.name: verb for verb in _ALL})

@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.rules.approval import Request
 from bot.store import trail
-from bot.store.chain import ANCHORED, Head, chain_hash
+from bot.store.chain import ANCHORED, AuditEntry, Head, chain_hash
 from bot.store.schema import anchors, audit, db_now
 
 _CHAIN_LOCK = 7_215_004
@@ -35,28 +34,6 @@ class AuditUnwritable(Exception):
             f"Whoever runs the bot: look after its store ({reason}). Then try again; "
             "`/registry requests` shows what waits."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One line of the trail. `at` is epoch seconds; `hash` covers the line and the one before."""
-
-    id: int
-    at: float
-    event: str
-    actor: str
-    team: str
-    channel: str
-    registry: str
-    request_id: int | None
-    repository: str
-    tag: str
-    digest: str
-    rule: str
-    plan_hash: str
-    detail: Mapping[str, Any]
-    previous_hash: str
-    hash: str
 
 
 class AuditTrail:
@@ -122,7 +99,8 @@ class AuditTrail:
     ) -> None:
         """Add one line about a request, with all that every such line says.
 
-        What the bot does for it names whom it does it for, and who agreed.
+        What the bot does for it names whom it does it for, and who agreed; what somebody decides
+        names the digests that it is about.
 
         Parameters
         ----------
@@ -132,6 +110,11 @@ class AuditTrail:
         said = dict(detail or {})
         if actor == BOT:
             said |= {"requester": request.requester, "approvers": list(request.approved_by)}
+        elif not repository and len(request.items) == 1:
+            item = request.items[0]
+            repository, tag, digest = item.repository, item.tag, item.digest
+        elif not repository and request.items:
+            said.setdefault("digests", list(dict.fromkeys(i.digest for i in request.items)))
         if request.emergency:
             said["emergency"] = True
         await self.append(
@@ -176,18 +159,21 @@ class AuditTrail:
         values["hash"] = chain_hash(values)
         await self._conn.execute(audit.insert().values(**values))
 
-    async def anchor(self, channel: str) -> tuple[Head, int] | None:
+    async def anchor(self, channel: str) -> tuple[Head, int]:
         """Write down that the head of the trail is posted to `channel`, for whoever posts it.
 
         Returns
         -------
-        The head before this very line, and how many entries there are up to it; None if the trail
-        is empty.
+        The head before this very line, and how many entries there are up to it.
+
+        Raises
+        ------
+        LookupError : the trail is empty.
         """
         await self._lock()
         head, count = await trail.head(self._conn)
         if head is None:
-            return None
+            raise LookupError("an empty trail has no head")
         detail = {"entry": head.entry, "hash": head.hash}
         await self.append(ANCHORED, channel=channel, detail=detail)
         await self._conn.execute(

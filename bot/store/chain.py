@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,37 @@ def chain_hash(values: Mapping[str, Any]) -> str:
     covered = {k: v for k, v in values.items() if k not in {"id", "hash"}}
     text = json.dumps(covered, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the trail. `at` is epoch seconds; `hash` covers the line and the one before."""
+
+    id: int
+    at: float
+    event: str
+    actor: str
+    team: str
+    channel: str
+    registry: str
+    request_id: int | None
+    repository: str
+    tag: str
+    digest: str
+    rule: str
+    plan_hash: str
+    detail: Mapping[str, Any]
+    previous_hash: str
+    hash: str
+
+
+FIELDS = tuple(field.name for field in fields(AuditEntry))
+"""What an entry has, in the order of a file's columns."""
+
+
+def as_line(values: Mapping[str, Any]) -> str:
+    """One entry as a line of JSON, with all that a check needs."""
+    return json.dumps({name: values[name] for name in FIELDS}, separators=(",", ":"), default=str)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ THREAD = "thread"
 POST = "post"
 RETIRE = "retire"
 FILE = "file"
+ANCHOR = "anchor"
 
 RESPONSE_URL_LIFE = 29 * 60.0
 """Seconds for which a response_url is used: Slack gives it 30 minutes."""
@@ -73,6 +74,20 @@ class Outbox:
         """Disarm a second copy of a request's message."""
         payload = {"channel": channel, "ts": ts}
         await self._add(RETIRE, "", request_id, payload, None)
+
+    async def anchor(self, channel: str, data: Mapping[str, Any]) -> None:
+        """Post the head of the audit trail; one after the other, and none is given up soon."""
+        await self._add(ANCHOR, ANCHOR, None, {"channel": channel, "data": dict(data)}, None)
+
+    async def trouble(self, kind: str) -> str:
+        """The last error of letters of a kind since one of them arrived; "" if there was none."""
+        arrived = sa.select(sa.func.coalesce(sa.func.max(outbox.c.id), 0)).where(
+            outbox.c.kind == kind, outbox.c.state == "sent"
+        )
+        query = sa.select(outbox.c.error).where(
+            outbox.c.kind == kind, outbox.c.error != "", outbox.c.id > arrived.scalar_subquery()
+        )
+        return str(await self._conn.scalar(query.order_by(outbox.c.id).limit(1)) or "")
 
     async def post(self, payload: Mapping[str, Any]) -> None:
         """Say something in a channel, to everybody there."""

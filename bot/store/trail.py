@@ -12,10 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.chain import Chain, Head, Raw, Report
+from bot.store.chain import FIELDS, Chain, Head, Raw, Report, as_line
 from bot.store.schema import anchors, audit, missing_triggers
 
-FIELDS = tuple(column.name for column in audit.c)
 _TEXTS = tuple(c.name for c in audit.c if isinstance(c.type, sa.Text | sa.JSON))
 _PAGE = 500
 _NO_TEXT = "it holds bytes that are no text"
@@ -130,7 +129,7 @@ async def head(conn: AsyncConnection) -> tuple[Head | None, int]:
     return (Head(row.id, row.hash, row.at) if row else None), int(count or 0)
 
 
-async def export(conn: AsyncConnection) -> AsyncIterator[Raw]:
+async def whole(conn: AsyncConnection) -> AsyncIterator[Raw]:
     """Every entry in order. What is wrong with one is told, and does not keep it back."""
     async for raw in _entries(conn):
         yield raw
@@ -139,11 +138,6 @@ async def export(conn: AsyncConnection) -> AsyncIterator[Raw]:
 def is_complete(raw: Raw) -> bool:
     """Whether an entry could be read well enough to be exported at all."""
     return set(raw.values) >= set(FIELDS)
-
-
-def as_line(values: Mapping[str, Any]) -> str:
-    """One entry as a line of JSON, with all that a check needs."""
-    return json.dumps({name: values[name] for name in FIELDS}, separators=(",", ":"))
 
 
 def check_lines(lines: Iterable[bytes], also: Iterable[Head] = (), *, extract: bool) -> Report:
@@ -181,4 +175,3 @@ def _read(line: bytes) -> Raw | None:
     if not isinstance(number, int) or isinstance(number, bool):
         return None
     return Raw(number, values, "" if as_line(values).encode() == line else _CHANGED)
-

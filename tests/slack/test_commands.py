@@ -24,11 +24,11 @@ from bot.slack.verbs import ON, SYNONYMS, Flag, Kind, Takes, available, suggest
 
 HEX = "0123456789ab" * 5 + "0123"
 API = Repository("team/api")
-LATER = ("usage", "cleanup", "incident", "audit")
+LATER = ("usage", "cleanup", "incident")
 HERE = (
     *("help", "whoami", "status", "repos", "tags", "inspect", "doctor", "delete", "undo"),
     *("purge", "gc", "requests", "show", "cancel", "approve", "deny"),
-    *("lock", "unlock", "locks"),
+    *("lock", "unlock", "locks", "audit"),
 )
 
 
@@ -402,6 +402,52 @@ def test_verbs_that_come_later_say_so(verb: str) -> None:
     assert "/registry help" in refused(verb).hint
 
 
+@pytest.mark.parametrize(
+    ("text", "person", "request_", "reference"),
+    [
+        ("audit", "", None, None),
+        ("audit verify", "", None, None),
+        ("audit VERIFY", "", None, None),
+        ("audit <@U0ANN|ann>", "U0ANN", None, None),
+        ("audit <@W0ANN>", "W0ANN", None, None),
+        ("audit U0ANN", "U0ANN", None, None),
+        ("audit @U0ANN", "U0ANN", None, None),
+        ("audit @bot", "bot", None, None),
+        ("audit @local:ann", "local:ann", None, None),
+        ("audit r042", "", 42, None),
+        ("audit team/api", "", None, Reference(API)),
+        ("audit team/api:pr-*", "", None, parse("delete team/api:pr-*").references[0]),
+    ],
+)
+def test_an_audit_is_about_an_image_a_person_or_a_request(
+    text: str, person: str, request_: int | None, reference: Reference | None
+) -> None:
+    command = parse(f"{text} --since 7D")
+    assert command.flags == {"since": "7d"}
+    assert command.person == person
+    assert command.request == request_
+    assert command.references == ((reference,) if reference else ())
+    assert (command.arguments == ("verify",)) is ("verify" in text.lower())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "hint"),
+    [
+        ("audit @ann", "Slack does not say who @ann is", "U0123ABCD"),
+        ("audit <@ann>", "Slack does not say who", "list that opens behind @"),
+        ("audit team/api team/web", "takes one argument", "/registry audit"),
+        ("audit Team/Api", "is not a repository name", "/registry audit team/api:1.4.0"),
+        ("audit --export pdf", "--export cannot be pdf", "jsonl, csv"),
+        ("audit --since yesterday", "--since cannot be yesterday", "7d"),
+        ("audit R0", "takes a request", "R42"),
+    ],
+)
+def test_audits_that_are_mistyped(text: str, sentence: str, hint: str) -> None:
+    error = refused(text)
+    assert sentence in error.sentence
+    assert hint in error.hint
+
+
 def test_a_lock_is_of_one_repository_or_of_all() -> None:
     made = parse('lock team/api --reason "it moves" —for 2H')
     assert made.references == (Reference(API),)
@@ -531,6 +577,7 @@ def test_what_a_verb_takes_in_words() -> None:
         Takes.TOPIC,
         Takes.PREFIX,
         Takes.ANY_REPOSITORY,
+        Takes.AUDITED,
     }
     assert not Takes.REFERENCES.is_single
 

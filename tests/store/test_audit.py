@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from bot.store import trail
-from bot.store.audit import AuditEntry, AuditUnwritable
-from bot.store.chain import chain_hash
+from bot.store.audit import AuditUnwritable
+from bot.store.chain import AuditEntry, as_line, chain_hash
 from bot.store.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -275,10 +275,11 @@ async def test_a_trail_is_checked_on_either_database(told: Store) -> None:
     with pytest.raises(RuntimeError):
         await fails()  # leaves a number out in PostgreSQL
     async with told.transaction() as tx:
-        assert await tx.audit.anchor("C0AUDIT") is not None
+        head, count = await tx.audit.anchor("C0AUDIT")
+        assert (str(head), count) == (str(await tx.audit.posted()), 5)
     async with told.reading() as tx:
         report = await trail.check(tx.conn)
-        lines = [trail.as_line(raw.values).encode() async for raw in trail.export(tx.conn)]
+        lines = [as_line(raw.values).encode() async for raw in trail.whole(tx.conn)]
     assert report.is_whole, report.problems
     assert report.entries == 6
     assert trail.check_lines(lines, extract=False).is_whole
@@ -300,7 +301,8 @@ _WITHOUT_TRIGGER = {
 
 async def test_an_empty_trail_has_no_head_to_post(store: Store) -> None:
     async with store.transaction() as tx:
-        assert await tx.audit.anchor("C0AUDIT") is None
+        with pytest.raises(LookupError):
+            await tx.audit.anchor("C0AUDIT")
         assert await tx.audit.posted() is None
     async with store.reading() as tx:
         assert (await trail.check(tx.conn)).is_whole

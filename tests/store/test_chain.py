@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.store import trail
-from bot.store.chain import Head, Report, chain_hash
+from bot.store.chain import Head, Report, as_line, chain_hash
 from bot.store.store import Store, StoreUnusable
 
 pytestmark = pytest.mark.anyio
@@ -301,8 +301,8 @@ async def _exported(path: Path) -> AsyncIterator[bytes]:
     store = await Store.look(f"sqlite:///{path}")
     try:
         async with store.reading() as tx:
-            async for raw in trail.export(tx.conn):
-                yield trail.as_line(raw.values).encode() + b"\n"
+            async for raw in trail.whole(tx.conn):
+                yield as_line(raw.values).encode() + b"\n"
     finally:
         await store.close()
 

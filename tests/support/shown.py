@@ -10,7 +10,7 @@ from bot.registry.manifest import OCI_INDEX, OCI_MANIFEST
 from bot.rules.approval import Decision, Item, ItemState, Request, State, Window, WindowState
 from bot.rules.plan import DeletionPlan, Parent, PlannedDigest
 from bot.slack.limits import problems, problems_of_view
-from bot.slack.views.blocks import without_new_blocks
+from bot.slack.views.blocks import cell_text, without_new_blocks
 
 ANN, BOB, CAT = "U0ANN", "U0BOB", "U0CAT"
 NOW = 1_750_000_000.0
@@ -45,7 +45,7 @@ HOSTILE = (
 
 _OURS = re.compile(
     r"<@(?:U0ANN|U0BOB|U0CAT|U0DAN|U0[0-9]{3})>"
-    r"|<!subteam\^S0(?:LEADS|ONCALL)>"
+    r"|<!subteam\^S0(?:LEADS|ONCALL)>|<#C0AUDIT>"
     r"|<!date\^\d+\^\{date_short_pretty\} \{time\}\|[0-9: UTC-]+>"
 )
 _CODE = re.compile(r"```.+?```|`[^`\n]+`", re.DOTALL)
@@ -58,7 +58,7 @@ def texts(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if block["type"] == "table":
             for row in block["rows"]:
                 for cell in row:
-                    yield cell["type"], cell["text"]
+                    yield "raw_text", cell_text(cell)
         if block["type"] in {"section", "header"}:
             yield block["text"]["type"], block["text"]["text"]
         for element in [*block.get("elements", ()), block.get("accessory", {})]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 import bot
-from bot.operations import browse
+from bot.operations import auditing, browse
 from bot.operations.context import Context
 from bot.operations.images import valid_repository
 from bot.slack.handlers.base import Answer, Handlers, Shown, Typed, Verb, Work
-from bot.slack.views import files, notices, reading
+from bot.slack.views import audit, files, notices, reading
 from bot.slack.views import help as help_view
 from bot.slack.views.blocks import Message
 from bot.store.store import Transaction
@@ -98,7 +98,14 @@ class Reading(Handlers):
         else:
             registries = [self._ctx.registry(name) for name in self._served(typed.asked)]
         rows = await browse.status(self._ctx, registries)
-        return Answer(reading.status(rows, bot.__version__, typed.text))
+        troubles = await self._troubles()
+        return Answer(reading.status(rows, bot.__version__, typed.text, troubles))
+
+    async def _troubles(self) -> list[str]:
+        channel = self._ctx.audit_channel
+        async with self._ctx.store.reading() as tx:
+            why = await auditing.anchor_trouble(tx, channel)
+        return [audit.not_posted(channel, why)] if why else []
 
     async def _requests(self, typed: Typed) -> Work:
         command, asked = typed.command, typed.asked

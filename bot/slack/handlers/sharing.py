@@ -10,7 +10,7 @@ from bot.slack.views import notices
 from bot.slack.views.blocks import Message, context
 from bot.store.store import Transaction
 
-_SHARED = frozenset({"repos", "tags", "inspect", "status", "requests", "doctor", "locks"})
+_SHARED = frozenset({"repos", "tags", "inspect", "status", "requests", "doctor", "locks", "audit"})
 
 
 class Sharing(Handlers):

@@ -183,6 +183,20 @@ def step_row(commands: Iterable[str], labels: Mapping[str, str] | None = None) -
     return [actions(*row)] if row else []
 
 
+class Person(str):
+    """Somebody's id as a cell of a table: where Slack knows them, their name is shown."""
+
+    __slots__ = ()
+
+    @property
+    def is_in_slack(self) -> bool:
+        """Whether it is an id of Slack's."""
+        return _SLACK_ID.fullmatch(self) is not None
+
+
+_SLACK_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Block:
     """A table; cells are raw text, so nothing in them is ever markup.
 
@@ -193,9 +207,24 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[in
     right : the columns that are aligned to the right.
     """
     shown = rows[: rows_that_fit(head, rows)]
-    cells = [[{"type": "raw_text", "text": _cell(text)} for text in row] for row in [head, *shown]]
+    cells = [[_table_cell(text) for text in row] for row in [head, *shown]]
     settings = [{"align": "right"} if n in right else {} for n in range(len(head))]
     return {"type": "table", "rows": cells, "column_settings": settings}
+
+
+def _table_cell(text: str) -> Block:
+    if isinstance(text, Person) and text.is_in_slack:
+        user = {"type": "user", "user_id": str(text)}
+        part = {"type": "rich_text_section", "elements": [user]}
+        return {"type": "rich_text", "elements": [part]}
+    return {"type": "raw_text", "text": _cell(text)}
+
+
+def cell_text(cell: Mapping[str, Any]) -> str:
+    """What stands in a cell that :func:`table` made; somebody's id for their name."""
+    if cell["type"] == "raw_text":
+        return str(cell["text"])
+    return f"@{cell['elements'][0]['elements'][0]['user_id']}"
 
 
 def rows_that_fit(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
@@ -217,7 +246,7 @@ def without_new_blocks(shown: Mapping[str, Any]) -> Message:
     blocks = []
     for block in shown.get("blocks", ()):
         if block["type"] == "table":
-            rows = [[cell["text"] for cell in row] for row in block["rows"]]
+            rows = [[cell_text(cell) for cell in row] for row in block["rows"]]
             blocks += [section(f"```{part}```") for part in _as_text(rows)]
         else:
             blocks.append(block)

@@ -253,8 +253,15 @@ def _codes(names: Sequence[str]) -> str:
     return listed([code(name) for name in names], 1200)
 
 
-def status(rows: Sequence[Health], version: str, command: str) -> Message:
-    """The answer to `status`."""
+def status(
+    rows: Sequence[Health], version: str, command: str, troubles: Sequence[str] = ()
+) -> Message:
+    """The answer to `status`.
+
+    Parameters
+    ----------
+    troubles : what is wrong with the bot itself, in sentences of its own.
+    """
     if not rows:
         return message("This channel serves no registry.")
     told = [(words(row.registry, 80), _answers(row), _health(row)) for row in rows[:_HEALTHS]]
@@ -267,8 +274,10 @@ def status(rows: Sequence[Health], version: str, command: str) -> Message:
     more = f"and {rest}: {code('/registry status --on NAME')}" if len(rows) > count else ""
     if more:
         blocks.append(section(more))
+    wrong = [f":warning: {trouble}" for trouble in troubles]
+    blocks += paragraphs(wrong)
     blocks.append(context(f"registry-bot {version}"))
-    text = "\n".join([*texts[:count], *([more] if more else [])])
+    text = "\n".join([*texts[:count], *([more] if more else []), *wrong])
     collect = {f"gc --on {row.registry}": f"Collect {row.registry}" for row in rows if row.purged}
     return message(text, [*blocks, *share_row(command, dict(list(collect.items())[:3]))])
 
@@ -293,6 +302,7 @@ def _health(row: Health) -> list[str]:
         f"Garbage collection: {mark_commands(row.collection[:400])}",
         f"At work: {words(row.busy)}" if row.busy else "",
         f"{many(row.open_requests, 'open request')}, {windows}{held}",
+        f"{many(row.locks, 'lock')}: {code('/registry locks')}" if row.locks else "",
         "Images were purged since the last collection: the next one frees their bytes"
         if row.purged
         else "",

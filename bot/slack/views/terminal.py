@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.slack.limits import plain
-from bot.slack.views.blocks import Message
+from bot.slack.views.blocks import Message, cell_text
 from bot.slack.views.mrkdwn import BOLD, RESET, to_text
 
 _GAP = "  "
@@ -62,7 +62,7 @@ def _table(block: Mapping[str, Any]) -> str:
 
 
 def _cell(cell: Mapping[str, Any]) -> str:
-    return " ".join(plain(str(cell["text"]), _CELL).split())
+    return " ".join(plain(cell_text(cell), _CELL).split())
 
 
 def _row(cells: Sequence[str], widths: Sequence[int], right: set[int]) -> str:

@@ -1,0 +1,76 @@
+"""Reading the audit trail, checking it, and posting its head where nobody here can change it."""
+
+from datetime import datetime, time, timedelta
+
+import structlog
+
+from bot.operations.context import Context
+from bot.store import trail
+from bot.store.audit_search import Wanted, find
+from bot.store.chain import AuditEntry, Report
+from bot.store.jobs import Job
+from bot.store.outbox import ANCHOR
+from bot.store.store import Transaction
+
+log = structlog.get_logger()
+
+
+async def look(ctx: Context, wanted: Wanted, limit: int) -> tuple[list[AuditEntry], int]:
+    """The newest entries, the newest first, and how many there are."""
+    async with ctx.store.reading() as tx:
+        return await find(tx.conn, wanted, limit)
+
+
+async def check(ctx: Context) -> Report:
+    """Check the whole trail against itself and against every head that was posted."""
+    async with ctx.store.reading() as tx:
+        return await trail.check(tx.conn)
+
+
+class Anchoring:
+    """Posts the head of the trail, at once where none was ever posted and then once a day."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    async def begin(self) -> None:
+        """See to the next head: whichever replica is first."""
+        if not self._ctx.audit_channel:
+            return
+        async with self._ctx.store.transaction() as tx:
+            posted = await tx.audit.posted()
+            if posted is None:
+                await tx.jobs.add(ANCHOR, dedupe=f"{ANCHOR}:first")
+            else:
+                await self._next(tx, posted.at or 0.0)
+
+    async def run(self, job: Job) -> None:
+        """Post the head, and write down what was posted, in one transaction."""
+        channel = self._ctx.audit_channel
+        async with self._ctx.store.transaction(job) as tx:
+            if channel:
+                await self._post(tx, channel)
+                await self._next(tx, await tx.now())
+            await tx.jobs.finish(job)
+
+    async def _post(self, tx: Transaction, channel: str) -> None:
+        before = await tx.audit.posted()
+        lost = before is not None and not await tx.audit.still_has(before)
+        if lost:
+            log.error("the head that was posted before is gone", head=str(before))
+        if before is None:
+            await tx.audit.append("audit.begun", channel=channel)
+        head, count = await tx.audit.anchor(channel)
+        data = {"entry": head.entry, "hash": head.hash, "count": count, "at": await tx.now()}
+        await tx.outbox.anchor(channel, {**data, "lost": str(before) if lost else ""})
+
+    async def _next(self, tx: Transaction, after: float) -> None:
+        """The next one is due when the day after `after` begins, in the team's time zone."""
+        day = datetime.fromtimestamp(after, self._ctx.timezone).date() + timedelta(days=1)
+        due = datetime.combine(day, time(), self._ctx.timezone).timestamp()
+        await tx.jobs.add(ANCHOR, at=due, dedupe=f"{ANCHOR}:{day}")
+
+
+async def anchor_trouble(tx: Transaction, channel: str) -> str:
+    """Why the head cannot be posted, as Slack says it; "" if it can, or nothing is to be posted."""
+    return await tx.outbox.trouble(ANCHOR) if channel else ""

@@ -4,6 +4,7 @@ import contextlib
 from dataclasses import dataclass
 
 from bot import service
+from bot.gc.executor import Examined
 from bot.operations.context import FALLBACK_PROBE, Registry
 from bot.registry.client import DeleteSupport
 from bot.registry.errors import RegistryError
@@ -84,11 +85,11 @@ async def _registry(registry: Registry, known: list[str]) -> list[Finding]:
         for client in {registry.client, *registry.writers}:
             with contextlib.suppress(RegistryError):
                 await client.aclose()
-    refusal = registry.collector.refusal() if registry.collector else registry.gc_note
     # A registry without a collector is a choice, not a problem; a broken collector is one.
-    ok = refusal is None or registry.collector is None
-    findings.append(Finding(f"{name}: gc", bool(ok), refusal or "the commands are complete"))
-    return findings
+    found = Examined(True, registry.gc_note)
+    if registry.collector is not None:
+        found = await registry.collector.examine()
+    return [*findings, Finding(f"{name}: gc", found.ok, found.text)]
 
 
 _TOLD = {

@@ -13,6 +13,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.gc.command import CommandExecutor
+from bot.gc.docker.executor import DockerExecutor
+from bot.gc.docker.settings import DockerSettings
+from bot.gc.executor import Executor
 from bot.operations import approvals, running
 from bot.operations.auditing import Anchoring
 from bot.operations.collection import Collection
@@ -73,12 +76,16 @@ def _registry(settings: Settings, one: RegistrySettings) -> Registry:
 
     main = client(one.url)
     writers = tuple(main if url == one.url else client(url) for url in one.write_urls)
-    collector = (
-        CommandExecutor(one.gc, settings.state_dir, one.name, environ=settings.environ)
-        if one.gc
-        else None
-    )
+    collector = _collector(settings, one)
     return Registry(one.name, main, writers, one.probe_repository, collector, one.gc_note)
+
+
+def _collector(settings: Settings, one: RegistrySettings) -> Executor | None:
+    if one.gc is None:
+        return None
+    if isinstance(one.gc, DockerSettings):
+        return DockerExecutor(one.gc, settings.state_dir, one.name, environ=settings.environ)
+    return CommandExecutor(one.gc, settings.state_dir, one.name, environ=settings.environ)
 
 
 def context(settings: Settings, store: Store, timing: Timing | None = None) -> Context:

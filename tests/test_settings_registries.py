@@ -1,11 +1,12 @@
 """Registries in the settings: addresses, logins, certificates, and commands for collections."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from bot.gc.argv import CommandSettings
+from bot.gc.docker.settings import DockerSettings
 from bot.settings import RegistrySettings
 from tests.support.certificates import authority
 from tests.support.settings_file import CHANNEL, GOOD, GROUPS, REGISTRY, RULE, SECRETS, Writer
@@ -221,12 +222,87 @@ def test_commands_that_cannot_work_refuse_gc_and_warn(line: str, said: str, writ
     )
 
 
-def test_the_docker_executor_is_not_there_yet(write: Writer) -> None:
-    settings = write.load(corp('gc = { executor = "docker", socket = "unix:///x" }'))
+def docker(write: Writer, lines: str = "") -> RegistrySettings:
+    (found,) = write.load(corp(f'[registries.gc]\nexecutor = "docker"\n{lines}')).registries
+    return found
+
+
+def test_a_container_needs_its_name_and_nothing_else(write: Writer) -> None:
+    assert docker(write, 'container = "registry"').gc == DockerSettings("registry")
+    none = docker(write)
+    assert none.gc is None
+    assert "`container`" in none.gc_note
+
+
+def test_everything_about_a_container(write: Writer) -> None:
+    certificates = write.directory / "certs"
+    certificates.mkdir()
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        (certificates / name).touch()
+    found = docker(
+        write,
+        """
+        container = "registry"
+        socket = "tcp://docker.corp:2376"
+        tls_dir = "certs"
+        mode = "offline"
+        collect = ["/bin/distribution", "garbage-collect"]
+        config = "/etc/other.yml"
+        storage_root = "/data"
+        clear_cache = ["redis-cli", "flushdb"]
+        timeout = "2h"
+        """,
+    )
+    assert found.gc == DockerSettings(
+        container="registry",
+        socket="tcp://docker.corp:2376",
+        tls_dir=certificates,
+        mode="offline",
+        collect=("/bin/distribution", "garbage-collect"),
+        config="/etc/other.yml",
+        storage_root=PurePosixPath("/data"),
+        clear_cache=("redis-cli", "flushdb"),
+        timeout=7200.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('container = "a/b"', "no name of a container"),
+        ('container = "r"\nsocket = "/var/run/docker.sock"', "unix:///PATH or tcp://HOST:PORT"),
+        ('container = "r"\nsocket = "tcp://host"', "unix:///PATH or tcp://HOST:PORT"),
+        ('container = "r"\nsocket = "tcp://host:x"', "no usable port"),
+        ('container = "r"\nsocket = "tcp://host:1"\ntls_dir = "nowhere"', "has no ca.pem"),
+        ('container = "r"\ncollect = ["docker", "exec", "r"]', "`docker` is not there"),
+        (
+            'container = "r"\ncollect = ["registry", "garbage-collect", "-m"]',
+            "must not contain `-m`",
+        ),
+        ('container = "r"\nstorage_root = "data"', "path inside the container"),
+    ],
+)
+def test_a_container_that_cannot_be_collected(line: str, said: str, write: Writer) -> None:
+    found = docker(write, line)
+    assert found.gc is None
+    assert said in found.gc_note
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('start = ["ctl"]', "gc.start: only the executor “command”"),
+        ('running = ["ctl"]', "gc.running: only the executor “command”"),
+        ("unsafe_allow_live_gc = true", "gc.unsafe_allow_live_gc: a container is always"),
+        ('socket = "tcp://host:2375"', "gc.socket: the engine is spoken to without TLS"),
+    ],
+)
+def test_what_is_warned_of_with_a_container(line: str, said: str, write: Writer) -> None:
+    text = f'[registries.gc]\nexecutor = "docker"\ncontainer = "r"\n{line}'
+    settings = write.load(corp(text))
     (warning,) = settings.warnings
-    assert warning.startswith("registries[corp].gc.executor: this version does not have")
-    assert settings.registries[0].gc is None
-    assert 'executor = "command"' in settings.registries[0].gc_note
+    assert warning.startswith(f"registries[corp].{said}")
+    assert settings.registries[0].gc is not None
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from bot.demo.cast import PEOPLE, fill_workspace
 from bot.demo.filling import CannotFill, fill
 from bot.demo.place import Place, Unusable, opened
 from bot.demo.server import Choice, NoRegistry, Server, open_server, stop_leftover
-from bot.gc.command import CommandExecutor
+from bot.gc.command import CommandExecutor, CommandSettings
 from bot.playground import Workspace
 from bot.playground.page.server import Page
 from bot.service import CannotStart, Service
@@ -167,7 +167,7 @@ def _settings(
 async def _end_collection(settings: Settings) -> None:
     """A collection goes on when the bot ends, as it should: here it ends with everything."""
     gc = settings.registries[0].gc
-    if gc is None or gc.running:  # one in a container ends with it
+    if not isinstance(gc, CommandSettings) or gc.running:  # one in a container ends with it
         return
     executor = CommandExecutor(gc, settings.state_dir, configuration.NAME, environ=settings.environ)
     if not await executor.collecting():

@@ -12,6 +12,11 @@ from pathlib import Path, PurePosixPath
 
 PLACEHOLDER = "{config}"
 
+REDIS_CACHE = (
+    "The registry caches blobs in redis, which outlives its restart: after a collection it "
+    "would promise layers that are gone. Set `clear_cache` to a command that empties it."
+)
+
 # Programs behind which the collection is no child of ours: killing them, or the bot, leaves it
 # running, and our lock file cannot show that it does.
 REMOTE_WORDS = frozenset({
@@ -112,7 +117,7 @@ def refusal(settings: CommandSettings) -> str | None:
     """Why no collection can be run with these settings, as a sentence; None if it can."""
     return (
         _missing(settings)
-        or _unusable(settings)
+        or unusable(settings.collect)
         or _bad_ssh(settings)
         or _unseen(settings)
         or _stale_cache(settings)
@@ -139,16 +144,17 @@ def _missing(settings: CommandSettings) -> str | None:
     return None
 
 
-def _unusable(settings: CommandSettings) -> str | None:
-    own = next((word for word in _flag_words(settings.collect) if word in _OWN_FLAGS), None)
+def unusable(collect: Sequence[str]) -> str | None:
+    """Why the flags of a collection would go wrong with this `collect`; None if they do not."""
+    own = next((word for word in _flag_words(collect) if word in _OWN_FLAGS), None)
     if own is not None:
         return (
             f"`collect` must not contain `{own}`: the bot adds the flags of a collection itself, "
             "and needs its output and its end."
         )
-    shell = {PurePosixPath(word).name for word in settings.collect} & _SHELLS
-    inline = any(re.fullmatch(r"-[a-z]*c|--command", word) for word in settings.collect)
-    placed = any(_is_script(word) and PLACEHOLDER in word for word in settings.collect)
+    shell = {PurePosixPath(word).name for word in collect} & _SHELLS
+    inline = any(re.fullmatch(r"-[a-z]*c|--command", word) for word in collect)
+    placed = any(_is_script(word) and PLACEHOLDER in word for word in collect)
     if shell and inline and not placed:
         # The flags would become parameters of the shell: a dry run would really delete.
         return (
@@ -196,10 +202,7 @@ def _stale_cache(settings: CommandSettings) -> str | None:
         return None  # the path is meant for a container or another host
     if _REDIS.search(text) is None:
         return None
-    return (
-        "The registry caches blobs in redis, which outlives its restart: after a collection it "
-        "would promise layers that are gone. Set `clear_cache` to a command that empties it."
-    )
+    return REDIS_CACHE
 
 
 def _is_script(word: str) -> bool:

@@ -10,11 +10,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from bot.gc.command import CommandExecutor
 from bot.gc.errors import CollectionAborted, CommandFailed, GcError
+from bot.gc.executor import Executor
 from bot.gc.report import GcProgress, GcReport
 from bot.gc.steps import Recovery, Step, recovery_for
-from bot.operations.collection_request import collector_of, sizes_of, untagged_gate
+from bot.operations.collection_request import collector_of, obstacle_of, untagged_gate
 from bot.operations.collection_result import outcome
 from bot.operations.context import Context, Registry
 from bot.operations.errors import Refusal
@@ -91,18 +91,17 @@ class Run:
         job: Job,
         request: Request,
         registry: Registry,
-        collector: CommandExecutor,
+        collector: Executor,
     ) -> None:
         self._ctx = ctx
         self._job = job
         self._request = request
         self._registry = registry
         self._collector = collector
-        self._settings = collector.settings
         self._progress: dict[str, Any] = dict(request.progress)
         self._abort = asyncio.Event()
-        self._proof = Proof(registry, ctx.timing.proof, offline=self._settings.mode == "offline")
-        self._live = self._settings.unsafe_allow_live_gc and not self._settings.start_read_only
+        self._proof = Proof(registry, ctx.timing.proof, offline=collector.mode == "offline")
+        self._live = collector.is_live
 
     @property
     def _name(self) -> str:
@@ -129,6 +128,11 @@ class Run:
         async with self._ctx.store.transaction(self._job) as tx:
             await tx.requests.change(self._request.id, progress=self._progress)
             await tx.outbox.refresh(self._request.id)
+
+    async def _fence(self) -> None:
+        """Raises LeaseLost where another process has taken the job over."""
+        async with self._ctx.store.transaction(self._job):
+            pass
 
     async def sequence(self) -> None:
         """All steps, in order. Whatever goes wrong after the switch is followed by restoring."""
@@ -163,21 +167,28 @@ class Run:
                 "A collection that the bot did not start is at work.",
                 "Wait until it has ended, then ask again.",
             )
+        if (reason := await obstacle_of(self._collector)) is not None:
+            raise CommandFailed(reason)
         await self._registry.client.ping()
         await self._proof.accepted()
+        await self._proof.remember()
 
     async def _collect_safely(self) -> GcReport:
         if not self._live:
-            await self._step(Step.SWITCH, disk_before=self._disk())
-            await self._collector.switch_off_writes()
+            usage = await self._collector.disk()
+            await self._step(Step.SWITCH, disk_before=list(usage) if usage else None)
+            await self._collector.switch_off_writes(self._name, self._fence)
             await self._step(Step.PROOF)
-            await self._proof.refused()
+            await self._proof.refused(self._collector.disturbance)
+            await self._proof.same_storage()
         self._stop_if_asked()
         await self._step(Step.DRY_RUN)
         planned = await self._collect(dry_run=True)
         self._compare(planned)
         self._stop_if_asked()
         await self._keep_plan(planned)
+        if disturbed := await self._collector.disturbance():
+            raise Interrupted(f"{disturbed}; nothing was collected")
         await self._step(
             Step.COLLECT,
             planned={
@@ -189,9 +200,10 @@ class Run:
 
     async def _keep_plan(self, planned: GcReport) -> None:
         """Note what is to go and how large it is, for whoever has to tell what went."""
-        sizes = await sizes_of(self._collector, planned.eligible_blobs) or {}
-        plan = {blob: sizes.get(blob, 0) for blob in planned.eligible_blobs}
-        await asyncio.to_thread(self._collector.write_note, self._name, plan)
+        sizes = await self._collector.blob_sizes(planned.eligible_blobs)
+        if sizes is not None:
+            plan = {blob: sizes.get(blob, 0) for blob in planned.eligible_blobs}
+            await asyncio.to_thread(self._collector.write_note, self._name, plan)
 
     def _stop_if_asked(self) -> None:
         if self._abort.is_set():
@@ -229,21 +241,30 @@ class Run:
         shown: GcProgress | None = None
         while True:
             await asyncio.sleep(self._ctx.timing.edit)
-            if not self._live and not await self._proof.still_refused():
-                await self._note(breach=True)
+            if breach := await self._breach():
+                await self._note(breach=breach)
                 self._abort.set()
                 return
             if latest and latest[0] != shown:
                 shown = latest[0]
                 await self._note(marked=shown.marked, eligible=shown.eligible_blobs)
 
+    async def _breach(self) -> str:
+        """Why the collection must not go on beside the registry as it is; "" if it may."""
+        if self._live:
+            return ""
+        with contextlib.suppress(GcError):  # nobody answers: silence is not a breach
+            if disturbed := await self._collector.disturbance():
+                return f"{disturbed}. The collection was killed at once"
+        if await self._proof.still_refused():
+            return ""
+        return (
+            "the registry accepted an upload during the collection, which was killed at once; "
+            "check `write_urls` and what else restarts the registry"
+        )
+
     def _aborted_by(self, stop: CollectionAborted) -> str:
-        if self._progress.get("breach"):
-            return (
-                "the registry accepted an upload during the collection, which was killed at once; "
-                "check `write_urls` and what else restarts the registry"
-            )
-        return stop.sentence
+        return str(self._progress.get("breach") or stop.sentence)
 
     @contextlib.asynccontextmanager
     async def _watching_for_abort(self) -> AsyncIterator[None]:
@@ -267,13 +288,13 @@ class Run:
 
     async def _restore(self) -> None:
         """Make the registry writable, never beside a collection; try until it is."""
-        if self._live and not self._settings.start:
+        if self._live and not self._collector.can_restore:
             return
-        await self._until_gone()
-        await self._step(Step.RESTART)
         try:
+            await self._until_gone()
+            await self._step(Step.RESTART)
             await self._collector.clear_cache()
-            await self._collector.switch_on_writes()
+            await self._collector.switch_on_writes(self._name, self._fence)
             await self._step(Step.PROOF_WRITABLE)
             await self._proof.accepted()
         except (ProofFailed, RegistryError, GcError) as error:
@@ -290,7 +311,7 @@ class Run:
                 await tx.outbox.thread(
                     self._request.id,
                     "restore failed",
-                    {"why": why, "command": " ".join(self._settings.start)},
+                    {"why": why, "command": self._collector.restore_command(self._name)},
                 )
 
     async def _until_gone(self) -> None:
@@ -315,7 +336,6 @@ class Run:
                 )
         self._progress["taken_over"] = step.value
         async with self._watching_for_abort():
-            await self._until_gone()
             if recovery is not Recovery.TELL:
                 await self._restore()
         report, why = self._from_log()
@@ -330,15 +350,9 @@ class Run:
         except GcError as error:
             return None, f"the bot was interrupted during the collection: {error.sentence}"
 
-    def _disk(self) -> list[int] | None:
-        usage = self._collector.disk()
-        return list(usage) if usage else None
-
     async def _report(self, report: GcReport | None, why: str, *, aborted: bool) -> None:
         await self._step(Step.REPORT)
-        result = await asyncio.to_thread(
-            outcome, self._collector, self._name, self._progress, report, why
-        )
+        result = await outcome(self._collector, self._name, self._progress, report, why)
         if aborted:
             state = State.ABORTED
         elif report is None:

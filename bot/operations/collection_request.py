@@ -1,12 +1,10 @@
 """Asking for a collection: what a dry run finds, and what stands in its way."""
 
-import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bot.gc.command import CommandExecutor
 from bot.gc.errors import GcError
+from bot.gc.executor import Executor
 from bot.operations import requesting
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
@@ -17,15 +15,16 @@ from bot.rules.policy import Action
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a dry run found: counts, bytes (None where the storage is out of reach)."""
+    """What a dry run found: counts, bytes (None where `unmeasured` says why nobody can tell)."""
 
     blobs: int
     manifests: tuple[str, ...]
     size: int | None
     summary: str
+    unmeasured: str = ""
 
 
-def collector_of(registry: Registry) -> CommandExecutor:
+def collector_of(registry: Registry) -> Executor:
     """The registry's collector; refuses with the reason where there is none."""
     reason = registry.collector.refusal() if registry.collector else registry.gc_note
     if registry.collector is None or reason:
@@ -56,11 +55,18 @@ async def preview(
         await untagged_gate(ctx, registry)
     async with ctx.store.reading() as tx:
         running = await tx.jobs.running_exclusive(registry.name)
-    if (running and running[0] == "collect") or await collector.collecting():
+    at_work = Refusal(
+        f"A collection is at work on {registry.name} right now.", "`/registry status` tells which."
+    )
+    if running and running[0] == "collect":
+        raise at_work
+    if (reason := await obstacle_of(collector)) is not None:
         raise Refusal(
-            f"A collection is at work on {registry.name} right now.",
-            "`/registry status` tells which.",
+            f"Garbage on {registry.name} cannot be collected now: {reason}",
+            "`registry-bot check` looks again.",
         )
+    if await collector.collecting():
+        raise at_work
     report = await collector.collect(
         dry_run=True,
         delete_untagged=delete_untagged,
@@ -70,20 +76,22 @@ async def preview(
         timeout=ctx.timing.preview if limited else None,
     )
     collector.forget(name)
-    sizes = await sizes_of(collector, report.eligible_blobs)
+    sizes = await collector.blob_sizes(report.eligible_blobs)
     return Preview(
         len(report.eligible_blobs),
         tuple(sorted(report.manifest_digests)),
         sum(sizes.values()) if sizes is not None else None,
         report.summary,
+        collector.unmeasured,
     )
 
 
-async def sizes_of(collector: CommandExecutor, blobs: Iterable[str]) -> dict[str, int] | None:
-    """Bytes of each blob on disk; None where the storage is out of reach."""
-    if collector.settings.storage_root is None:
-        return None
-    return await asyncio.to_thread(collector.blob_sizes, list(blobs))
+async def obstacle_of(collector: Executor) -> str | None:
+    """What stands in the way of a collection at present, also that nobody can tell."""
+    try:
+        return await collector.obstacle()
+    except GcError as error:
+        return f"{error.sentence} {error.hint}".strip()
 
 
 async def untagged_gate(ctx: Context, registry: Registry) -> None:
@@ -138,7 +146,7 @@ async def request_collection(
         "note": note,
         "windows": [[number, size] for number, size in by_request.items()],
         "until": {str(w.request): w.until for w in windows},
-        "mode": collector.settings.mode,
-        "unsafe": collector.settings.unsafe_allow_live_gc,
+        "mode": collector.mode,
+        "unsafe": collector.is_live,
     }
     return requesting.draft(ctx, asked, registry, Action.GC, rules, plan=plan)

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bot.gc.command import CommandExecutor
+from bot.gc.errors import GcError
+from bot.gc.executor import Executor
 from bot.gc.report import GcReport
 from bot.gc.steps import Step
 
 
-def outcome(
-    collector: CommandExecutor,
+async def outcome(
+    collector: Executor,
     name: str,
     progress: Mapping[str, Any],
     report: GcReport | None,
@@ -26,7 +27,8 @@ def outcome(
     """
     planned = collector.read_note(name) if progress.get("planned") else None
     times = progress.get("times", {})
-    usage = collector.disk()
+    usage = await collector.disk()
+    present = await _present(collector, planned)
     result: dict[str, Any] = {
         "why": why,
         "planned_blobs": (progress.get("planned") or {}).get("blobs", 0),
@@ -35,14 +37,14 @@ def outcome(
         "freed_bytes": None,
         "left_blobs": 0,
         "unknown": False,
+        "unmeasured": "",
         "disk_before": progress.get("disk_before"),
         "disk_after": list(usage) if usage else None,
         "taken_over": bool(progress.get("taken_over")),
         "without_pushes": _seconds(times, Step.SWITCH, Step.REPORT),
         "collecting": _seconds(times, Step.COLLECT, Step.RESTART),
     }
-    if planned is not None and collector.settings.storage_root is not None:
-        present = collector.present_blobs(list(planned))
+    if planned is not None and present is not None:
         gone = [blob for blob in planned if blob not in present]
         result["freed_blobs"] = len(gone)
         result["freed_bytes"] = sum(planned[blob] for blob in gone)
@@ -52,7 +54,20 @@ def outcome(
     elif result["planned_blobs"]:
         # Nobody saw it end, and the storage is out of reach: say that we do not know.
         result["unknown"] = True
+    if result["freed_bytes"] is None:
+        result["unmeasured"] = collector.unmeasured
     return result
+
+
+async def _present(collector: Executor, planned: Mapping[str, int] | None) -> set[str] | None:
+    """The planned blobs that are still there; None where nobody can tell."""
+    if planned is None:
+        return None
+    try:
+        sizes = await collector.blob_sizes(list(planned))
+    except GcError:
+        return None  # the registry is in order again: a report without bytes is better than none
+    return None if sizes is None else set(sizes)
 
 
 def _seconds(times: Mapping[str, float], start: Step, end: Step) -> float | None:

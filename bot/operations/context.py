@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo
 
-from bot.gc.command import CommandExecutor
+from bot.gc.executor import Executor
 from bot.operations.errors import Refusal
 from bot.registry.client import RegistryClient
 from bot.rules.policy import Actor, Policy
@@ -27,7 +27,7 @@ class Registry:
     client: RegistryClient
     writers: tuple[RegistryClient, ...]
     probe_repository: str = ""
-    collector: CommandExecutor | None = None
+    collector: Executor | None = None
     gc_note: str = ""
 
     @property

@@ -166,7 +166,7 @@ async def doctor(ctx: Context, registry: Registry, repository: str = "") -> Repo
 
 async def _uploads(registry: Registry, repository: str) -> StaleUploads | None:
     """None where the storage is out of reach."""
-    root = registry.collector.settings.storage_root if registry.collector else None
+    root = registry.collector.local_storage if registry.collector else None
     if root is None:
         return None
     try:

@@ -6,9 +6,17 @@ from collections.abc import Awaitable, Callable
 
 from bot.operations.context import FALLBACK_PROBE, Registry
 from bot.registry.client import RegistryClient, UploadSupport
-from bot.registry.errors import RegistryError, Unreachable
+from bot.registry.errors import NotFound, RegistryError, Unreachable
 
 _PAUSE = 0.2
+_KNOWN = 3
+_LOOKED_THROUGH = 20  # many repositories may be empty
+
+Disturbance = Callable[[], Awaitable[str]]
+
+
+async def _undisturbed() -> str:
+    return ""
 
 
 class ProofFailed(Exception):
@@ -35,6 +43,7 @@ class Proof:
         self._patience = patience
         self._offline = offline
         self._repository = registry.probe_repository
+        self._known: list[tuple[str, str]] = []
 
     async def accepted(self) -> None:
         """Every way in takes an upload (which is cancelled again).
@@ -52,8 +61,10 @@ class Proof:
                 "writable?",
             )
 
-    async def refused(self) -> None:
+    async def refused(self, disturbance: Disturbance = _undisturbed) -> None:
         """No way in takes an upload.
+
+        `disturbance` says what went wrong with the switch: there is no use in waiting then.
 
         Raises
         ------
@@ -66,6 +77,7 @@ class Proof:
                 "start_read_only must really make the registry read-only: "
                 'REGISTRY_STORAGE_MAINTENANCE_READONLY={"enabled":true}; the variable that ends '
                 "in _ENABLED is ignored by the registry.",
+                disturbance,
             )
 
     async def still_refused(self) -> bool:
@@ -78,7 +90,51 @@ class Proof:
                 continue
         return True
 
-    async def _until(self, holds: Callable[[], Awaitable[bool]], sentence: str, hint: str) -> None:
+    async def remember(self) -> None:
+        """Choose a few images of the registry, before it is switched, to know its storage by."""
+        self._known = []
+        for repository in (await self._registry.client.repositories())[:_LOOKED_THROUGH]:
+            try:
+                tags = await self._registry.client.tags(repository)
+                if tags:
+                    found = await self._registry.client.head(repository, tags[-1])
+                    self._known.append((repository, found.digest))
+            except NotFound:
+                continue
+            if len(self._known) == _KNOWN:
+                return
+
+    async def same_storage(self) -> None:
+        """The registry that was switched on read-only has the images that were chosen before.
+
+        One of them is enough, as others may be deleted at any time. Offline nobody can be asked.
+
+        Raises
+        ------
+        ProofFailed : it has none of them: it serves another storage.
+        """
+        if self._offline or not self._known:
+            return
+        for repository, digest in self._known:
+            try:
+                await self._registry.client.manifest(repository, digest)
+            except NotFound:
+                continue
+            return
+        repository, digest = self._known[0]
+        raise ProofFailed(
+            f"The registry that was started read-only does not know {repository}@{digest[:19]}, "
+            "which was there before the switch: it serves another storage.",
+            "What starts it read-only must use the same configuration and volumes.",
+        )
+
+    async def _until(
+        self,
+        holds: Callable[[], Awaitable[bool]],
+        sentence: str,
+        hint: str,
+        disturbance: Disturbance = _undisturbed,
+    ) -> None:
         end = time.monotonic() + self._patience
         while True:
             answer = ""
@@ -87,6 +143,8 @@ class Proof:
                     return
             except RegistryError as error:
                 answer = f" ({error.sentence})"
+            if disturbed := await disturbance():
+                raise ProofFailed(f"{sentence}: {disturbed}.", "")
             if time.monotonic() >= end:
                 raise ProofFailed(f"{sentence}{answer}.", hint)
             await asyncio.sleep(_PAUSE)

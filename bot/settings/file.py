@@ -69,6 +69,7 @@ class GcTable(Table):
     schedule: Schedule | None = None
     unsafe_allow_live_gc: bool = False
     socket: str | None = None
+    tls_dir: str | None = None
     container: str | None = None
 
 

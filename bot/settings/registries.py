@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bot.gc.argv import CommandSettings
-from bot.gc.argv import refusal as gc_refusal
 from bot.registry.auth import Credentials, docker_credentials
 from bot.registry.errors import CredentialsUnreadable
 from bot.settings import file
+from bot.settings.collecting import GcSettings, collecting
 from bot.settings.problems import Findings
 from bot.settings.reading import Document, Entry
 from bot.settings.secrets import Secrets
@@ -32,7 +31,7 @@ class RegistrySettings:
     credentials: Credentials | None = None
     write_urls: tuple[str, ...] = ()
     probe_repository: str = ""
-    gc: CommandSettings | None = None
+    gc: GcSettings | None = None
     gc_note: str = ""
 
 
@@ -154,58 +153,12 @@ def _ca_file(entry: Entry[file.RegistryTable], around: Surroundings) -> Path | N
     return path
 
 
-def _gc(
-    entry: Entry[file.RegistryTable], around: Surroundings
-) -> tuple[CommandSettings | None, str]:
-    table, key, findings = entry.table.gc, f"{entry.key}.gc", around.findings
+def _gc(entry: Entry[file.RegistryTable], around: Surroundings) -> tuple[GcSettings | None, str]:
     if "gc" in entry.broken:
         return None, ""
-    if table is None:
+    if entry.table.gc is None:
         return None, (
             f"No [registries.gc] is set for {entry.table.name}, so the bot does not know how to "
             "switch this registry to read-only and collect."
         )
-    if table.schedule is not None:
-        findings.not_yet(f"{key}.schedule", "No collection is asked for by the clock.")
-    if table.executor == "docker":
-        findings.not_yet(f"{key}.executor", "“docker” cannot collect; use “command”.")
-        return None, (
-            f"The executor “docker” set for {entry.table.name} is not in this version: write "
-            'executor = "command" with a `collect` command, such as docker exec.'
-        )
-    unused = [name for name in ("socket", "container") if getattr(table, name) is not None]
-    for name in unused:
-        findings.warn(f"{key}.{name}", "only the executor “docker” uses this.")
-    settings = _command(table, around)
-    note = gc_refusal(settings)
-    if note is not None:
-        findings.warn(key, f"garbage collection is refused: {note}")
-        return None, note
-    if table.unsafe_allow_live_gc:
-        findings.warn(
-            f"{key}.unsafe_allow_live_gc",
-            "a collection beside a registry that accepts pushes can break images silently.",
-        )
-    if settings.storage_root is not None and not settings.storage_root.is_dir():
-        findings.warn(
-            f"{key}.storage_root",
-            f"{settings.storage_root} is no directory here, so freed bytes cannot be measured.",
-        )
-    return settings, ""
-
-
-def _command(table: file.GcTable, around: Surroundings) -> CommandSettings:
-    root = table.storage_root
-    return CommandSettings(
-        collect=tuple(table.collect),
-        config=table.config,
-        start_read_only=tuple(table.start_read_only),
-        start=tuple(table.start),
-        stop=tuple(table.stop),
-        running=tuple(table.running),
-        clear_cache=tuple(table.clear_cache),
-        storage_root=around.directory / Path(root).expanduser() if root else None,
-        timeout=table.timeout,
-        mode=table.mode,
-        unsafe_allow_live_gc=table.unsafe_allow_live_gc,
-    )
+    return collecting(entry.table.gc, f"{entry.key}.gc", around.directory, around.findings)

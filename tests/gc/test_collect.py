@@ -33,13 +33,13 @@ async def test_a_dry_run_names_what_a_collection_deletes(
     assert seen[-1] == GcProgress(1, 3, 3, 1)
 
     registry.start("read-only")
-    sizes = executor.blob_sizes(preview.eligible_blobs)
+    sizes = await executor.blob_sizes(preview.eligible_blobs)
     assert set(sizes) == preview.eligible_blobs
     done = await executor.collect(dry_run=False, delete_untagged=True, job="R1")
     assert done == preview
     assert registry.blob_digests() == filled.kept_blobs == before - done.eligible_blobs
-    assert executor.present_blobs(before) == filled.kept_blobs
-    assert executor.blob_sizes(done.eligible_blobs) == {}
+    assert set(await executor.blob_sizes(before)) == filled.kept_blobs
+    assert await executor.blob_sizes(done.eligible_blobs) == {}
 
 
 async def test_a_plain_collection_leaves_untagged_manifests(
@@ -65,14 +65,17 @@ async def test_sizes_are_what_lies_on_disk(
 ) -> None:
     executor = executors()
     (layer,) = filled.kept.layer_digests
-    assert executor.blob_sizes([layer, "sha256:" + "0" * 64, "../../etc/passwd"]) == {layer: 1040}
-    used, total = executor.disk() or (0, 0)
+    assert await executor.blob_sizes([layer, "sha256:" + "0" * 64, "../../etc/passwd"]) == {
+        layer: 1040
+    }
+    used, total = await executor.disk() or (0, 0)
     assert 0 < used <= total
     without = executors(storage_root=None)
-    assert (without.blob_sizes([layer]), without.disk()) == ({}, None)
+    assert (await without.blob_sizes([layer]), await without.disk()) == (None, None)
+    assert "storage_root" in without.unmeasured
     wrong = executors(storage_root=registry.state)
     with pytest.raises(CommandFailed, match="does not hold a registry's storage"):
-        wrong.blob_sizes([layer])
+        await wrong.blob_sizes([layer])
 
 
 async def test_storage_that_nothing_was_pushed_to(executors: Executors) -> None:

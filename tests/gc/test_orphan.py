@@ -155,7 +155,7 @@ async def test_the_daemon_that_start_leaves_behind_does_not_hold_the_lock(
     task = asyncio.create_task(executor.collect(dry_run=False, delete_untagged=False, job="R7"))
     while not Path(f"{gate}.holding").exists():
         await asyncio.sleep(0.01)
-    await executor.switch_off_writes()  # a server started while a collection runs
+    await executor.switch_off_writes("R1")  # a server started while a collection runs
     gate.touch()
     await task
     assert registry.status() == "read-only"

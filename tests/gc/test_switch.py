@@ -22,23 +22,23 @@ async def upload(url: str) -> httpx.Response:
 
 async def test_read_only_and_back(registry: ControlledRegistry, executors: Executors) -> None:
     executor = executors()
-    assert executor.can_switch
+    assert not executor.is_live
     assert (await upload(registry.url)).status_code == 202
-    await executor.switch_off_writes()
+    await executor.switch_off_writes("R1")
     refused = await upload(registry.url)
     assert refused.status_code == 405
     assert refused.headers["Allow"] == "GET, HEAD"
-    await executor.switch_on_writes()
+    await executor.switch_on_writes("R1")
     assert (await upload(registry.url)).status_code == 202
 
 
 async def test_offline_and_back(registry: ControlledRegistry, executors: Executors) -> None:
     executor = executors(mode="offline", start_read_only=())
-    await executor.switch_off_writes()
+    await executor.switch_off_writes("R1")
     assert registry.status() == "stopped"
     with pytest.raises(httpx.ConnectError):
         await upload(registry.url)
-    await executor.switch_on_writes()
+    await executor.switch_on_writes("R1")
     assert (await upload(registry.url)).status_code == 202
 
 
@@ -47,9 +47,9 @@ async def test_the_restart_clears_the_blob_cache(
 ) -> None:
     executor = executors()
     await pull(registry.url, "team/app", filled.untagged.digest)  # now in the cache
-    await executor.switch_off_writes()
+    await executor.switch_off_writes("R1")
     await executor.collect(dry_run=False, delete_untagged=True, job="R1")
-    await executor.switch_on_writes()
+    await executor.switch_on_writes("R1")
     (layer,) = filled.untagged.layer_digests
     async with httpx.AsyncClient() as http:
         assert (await http.head(f"{registry.url}/v2/team/app/blobs/{layer}")).status_code == 404
@@ -61,9 +61,9 @@ async def test_a_daemon_that_keeps_its_output_open_does_not_hang_us(
     registry: ControlledRegistry, executors: Executors
 ) -> None:
     executor = executors(start=tuple(registry.argv("--inherit-output", "read-write")))
-    await asyncio.wait_for(executor.switch_on_writes(), 10)
+    await asyncio.wait_for(executor.switch_on_writes("R1"), 10)
     assert registry.status() == "read-write"
-    await executor.switch_on_writes()  # and again, beside the daemon that writes there
+    await executor.switch_on_writes("R1")  # and again, beside the daemon that writes there
 
 
 async def test_a_failure_is_told_with_the_end_of_its_output(
@@ -71,30 +71,30 @@ async def test_a_failure_is_told_with_the_end_of_its_output(
 ) -> None:
     registry.fail("read-write", "x" * 5000 + " no space left on device")
     with pytest.raises(CommandFailed, match=r"`start` failed: .* ended with exit code 1") as caught:
-        await executors().switch_on_writes()
+        await executors().switch_on_writes("R1")
     assert caught.value.sentence.endswith("no space left on device")
     assert len(caught.value.sentence) < 2200
     assert caught.value.hint
     registry.fail("read-write", None)
-    await executors().switch_on_writes()
+    await executors().switch_on_writes("R1")
 
 
 async def test_a_command_killed_by_a_signal(executors: Executors) -> None:
     with pytest.raises(CommandFailed, match="was killed by signal 9"):
-        await executors(start=("sh", "-c", "kill -9 $$")).switch_on_writes()
+        await executors(start=("sh", "-c", "kill -9 $$")).switch_on_writes("R1")
 
 
 async def test_a_command_that_is_not_there(executors: Executors) -> None:
     with pytest.raises(CommandFailed, match="could not be started"):
-        await executors(start=("/nowhere/ctl",)).switch_on_writes()
+        await executors(start=("/nowhere/ctl",)).switch_on_writes("R1")
 
 
 async def test_a_command_that_is_not_set(executors: Executors) -> None:
     executor = executors(start_read_only=(), unsafe_allow_live_gc=True)
     assert executor.refusal() is None
-    assert not executor.can_switch
+    assert executor.is_live
     with pytest.raises(CommandFailed, match="No `start_read_only` command is set") as caught:
-        await executor.switch_off_writes()
+        await executor.switch_off_writes("R1")
     assert "start_read_only" in caught.value.hint
 
 
@@ -105,7 +105,7 @@ async def test_a_server_in_the_foreground_times_out(
     executor = CommandExecutor(settings, state_dir, "corp", switch_timeout=0.2)
     started = time.monotonic()
     with pytest.raises(CommandFailed, match=r"did not return within 0\.2 s\. It said: serving"):
-        await executor.switch_on_writes()
+        await executor.switch_on_writes("R1")
     assert time.monotonic() - started < 3
 
 
@@ -121,7 +121,7 @@ async def test_clear_cache_runs_if_it_is_set(executors: Executors, tmp_path: Pat
 async def test_a_cancelled_switch_comes_to_its_end(executors: Executors, tmp_path: Path) -> None:
     begun, ended = tmp_path / "begun", tmp_path / "ended"
     script = f"touch {begun}; sleep 0.3; touch {ended}"
-    task = asyncio.create_task(executors(start=("sh", "-c", script)).switch_on_writes())
+    task = asyncio.create_task(executors(start=("sh", "-c", script)).switch_on_writes("R1"))
     while not begun.exists():
         await asyncio.sleep(0.01)
     task.cancel()
@@ -138,5 +138,5 @@ async def test_an_unwritable_state_directory_does_not_stop_a_restart(
 ) -> None:
     state_dir.mkdir()
     (state_dir / "corp.start.log").mkdir()  # stands for a disk that takes no more files
-    await CommandExecutor(registry.settings(), state_dir, "corp").switch_on_writes()
+    await CommandExecutor(registry.settings(), state_dir, "corp").switch_on_writes("R1")
     assert registry.status() == "read-write"

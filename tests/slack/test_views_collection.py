@@ -298,7 +298,7 @@ def test_a_dry_run_changes_nothing_and_says_so() -> None:
     assert "`/registry gc` asks for it." in read(shown)
     unknown = collection.dry_run("corp", Preview(1, (), None, ""), [])
     check(unknown)
-    assert "1 blob, bytes unknown (no `storage_root`)." in unknown["text"]
+    assert "1 blob, bytes unknown (`storage_root` is not set)." in unknown["text"]
 
 
 def test_a_dry_run_lists_manifests_and_windows() -> None:

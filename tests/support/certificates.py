@@ -25,7 +25,7 @@ def server_certificate(folder: Path) -> tuple[Path, Path]:
         request, extensions = folder / "server.csr", folder / "server.ext"
         extensions.write_text(
             "basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1,DNS:localhost\n"
-            "keyUsage=critical,digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth\n"
+            "keyUsage=critical,digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth,clientAuth\n"
             "authorityKeyIdentifier=keyid\n"
         )
         openssl(

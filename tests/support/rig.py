@@ -9,6 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.gc.command import CommandExecutor, CommandSettings
+from bot.gc.docker.executor import DockerExecutor
+from bot.gc.docker.settings import DockerSettings
+from bot.gc.executor import Executor
 from bot.operations import approvals, deletion, locking, requesting, running, undo
 from bot.operations.collection import Collection
 from bot.operations.collection_request import request_collection
@@ -80,13 +83,17 @@ class Rig:
         url: str,
         *,
         rules: Policy | None = None,
-        gc: CommandSettings | None = None,
+        gc: CommandSettings | DockerSettings | None = None,
         timing: Timing = FAST,
         deadline: float = 5.0,
     ) -> AsyncIterator["Rig"]:
         store = await Store.open(f"sqlite:///{directory}/bot.db", timing.lease)
         client = RegistryClient(url, deadline=deadline)
-        collector = CommandExecutor(gc, directory / "gc", "corp") if gc else None
+        collector: Executor | None = None
+        if isinstance(gc, DockerSettings):
+            collector = DockerExecutor(gc, directory / "gc", "corp")
+        elif gc is not None:
+            collector = CommandExecutor(gc, directory / "gc", "corp")
         registry = Registry("corp", client, (client,), "", collector, "no [registries.gc]")
         ctx = Context(store, rules or policy(), {"corp": registry}, 500, ZoneInfo("UTC"), timing)
         try:

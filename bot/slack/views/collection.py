@@ -139,7 +139,7 @@ def _report(shown: Request) -> str:
         measured = (
             f"*{size(bytes_)}* ({bytes_:,} bytes, measured)"
             if bytes_ is not None
-            else "bytes not measured: `storage_root` is not set"
+            else f"bytes not measured: {mark_commands(_why_unmeasured(result.get('unmeasured')))}"
         )
         lines.append(f"*Freed* {many(result.get('freed_blobs') or 0, 'blob')}, {measured}")
     if result.get("manifests") and shown.state is State.DONE:
@@ -160,6 +160,10 @@ def _report(shown: Request) -> str:
     if result.get("taken_over"):
         lines.append("The bot was restarted on the way; the outcome above was checked afterwards.")
     return "\n".join(lines)
+
+
+def _why_unmeasured(why: str | None) -> str:
+    return (why or "`storage_root` is not set")[:500]
 
 
 def _disk(usage: list[int]) -> str:
@@ -201,7 +205,8 @@ def dry_run(
     registry: str, seen: Any, windows: list[tuple[str, int, float]], ask: str = "gc"
 ) -> Message:
     """The answer to `gc --dry-run`; `ask` is the command that asks for what it showed."""
-    bytes_ = size(seen.size) if seen.size is not None else "bytes unknown (no `storage_root`)"
+    why = mark_commands(_why_unmeasured(seen.unmeasured))
+    bytes_ = size(seen.size) if seen.size is not None else f"bytes unknown ({why})"
     sentence = (
         f"A collection of {words(registry, 80)} would free {many(seen.blobs, 'blob')}, {bytes_}."
     )

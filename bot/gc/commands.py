@@ -1,0 +1,52 @@
+"""The operator's short commands: run to their end, and told where they fail."""
+
+from collections.abc import Mapping
+
+from bot.gc import process
+from bot.gc.argv import quoted
+from bot.gc.errors import CommandFailed
+from bot.gc.files import JobFiles
+
+SWITCH_TIMEOUT = 300.0
+"""Seconds that a start, stop or clear_cache command may take."""
+
+
+class Commands:
+    """Runs the commands that `[registries.gc]` names, by the name of their key."""
+
+    def __init__(
+        self, files: JobFiles, environ: Mapping[str, str] | None, timeout: float = SWITCH_TIMEOUT
+    ) -> None:
+        self._files = files
+        self._timeout = timeout
+        self.environ = process.environment(environ)
+
+    async def run(self, field: str, words: tuple[str, ...]) -> None:
+        """Run one. Raises CommandFailed unless it ends with 0."""
+        if not words:
+            raise CommandFailed(
+                f"No `{field}` command is set.", f"Add `{field}` to the registry's gc settings."
+            )
+        code, said = await self.ask(field, words, self._timeout)
+        if code:
+            raise CommandFailed(
+                f"`{field}` failed: `{words[0]}` {how(code)}.{said}",
+                "Put its cause right, then run the command by hand on the bot's host.",
+            )
+
+    async def ask(self, field: str, words: tuple[str, ...], timeout: float) -> tuple[int, str]:
+        """Run one; its exit code, and the end of its output to append to a sentence.
+
+        Raises CommandFailed if it cannot be started or takes too long.
+        """
+        self._files.prepared()
+        output = self._files.of_registry(f"{field}.log")
+        code = await process.run(
+            quoted(words), output=output, timeout=timeout, environ=self.environ
+        )
+        return code, process.told(output)
+
+
+def how(code: int) -> str:
+    """How a command with this exit code ended, for people."""
+    return f"ended with exit code {code}" if code >= 0 else f"was killed by signal {-code}"

@@ -1,0 +1,1 @@
+"""Collects a registry that runs in a container, through the engine's own API."""

@@ -1,0 +1,121 @@
+"""What is kept on disk about the collections of one registry: outputs, plans, notes."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bot.gc.errors import GcOutputError
+from bot.gc.following import Output
+from bot.gc.report import GcReport, ReportParser
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class JobFiles:
+    """The files of one registry in `directory`, which a successor needs as well."""
+
+    def __init__(self, directory: Path, registry: str) -> None:
+        self.registry = safe_name(registry)
+        self._directory = directory
+
+    def prepared(self) -> Path:
+        """The directory, made and private."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._directory
+
+    def of_registry(self, suffix: str) -> Path:
+        """A file that belongs to no job."""
+        return self._directory / f"{self.registry}.{suffix}"
+
+    def of_job(self, job: str, suffix: str) -> Path:
+        """A file of one job."""
+        return self.of_registry(f"{safe_name(job)}.{suffix}")
+
+    def output(self, job: str, *, dry_run: bool) -> Output:
+        """The two outputs of a job's collection, or of its dry run."""
+        # Apart, so that a crash between the two never passes a dry run off as the collection.
+        kind = "dry-run." if dry_run else ""
+        return Output(self.of_job(job, f"{kind}out"), self.of_job(job, f"{kind}err"))
+
+    def read_log(self, job: str, *, dry_run: bool, exit_code: int | None = None) -> GcReport:
+        """The report of a collection, read from its files.
+
+        Raises GcOutputError if it did not come to its end, or if nothing was ever run for `job`.
+        """
+        parser = ReportParser()
+        try:
+            with self.output(job, dry_run=dry_run).reading(parser) as read:
+                read(True)
+        except FileNotFoundError as error:
+            raise GcOutputError(
+                f"There is no output of a collection for {job}: it never began.",
+                "Collect again.",
+            ) from error
+        return parser.report(exit_code)
+
+    def forget(self, job: str) -> None:
+        """Remove the files of a job."""
+        for dry_run in (False, True):
+            output = self.output(job, dry_run=dry_run)
+            output.stdout.unlink(missing_ok=True)
+            output.stderr.unlink(missing_ok=True)
+        for suffix in ("pid", "plan.json"):
+            self.of_job(job, suffix).unlink(missing_ok=True)
+
+    def write_note(self, job: str, sizes: Mapping[str, int]) -> None:
+        """Keep the bytes of each blob that a job is about to delete."""
+        path = self.prepared() / self.of_job(job, "plan.json").name
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(dict(sizes)), encoding="ascii")
+        draft.replace(path)
+
+    def read_note(self, job: str) -> dict[str, int] | None:
+        """What `write_note` kept; None if there is nothing, or nothing that can be read."""
+        try:
+            noted = json.loads(self.of_job(job, "plan.json").read_text(encoding="ascii"))
+            return {str(blob): int(size) for blob, size in noted.items()}
+        except (OSError, ValueError, AttributeError):
+            return None
+
+
+class KeepsFiles:
+    """The part of an executor that is about files: the same wherever a collection runs."""
+
+    def __init__(self, files: JobFiles) -> None:
+        self._files = files
+
+    def read_log(self, job: str, *, dry_run: bool = False) -> GcReport:
+        """The report of a collection whose end nobody saw, read from its files.
+
+        Raises GcOutputError if it did not come to its end, or if nothing was ever run for `job`.
+        Ask `wait_until_gone` first: the output of a collection at work is not complete.
+        """
+        return self._files.read_log(job, dry_run=dry_run)
+
+    def log_path(self, job: str, *, dry_run: bool = False) -> Path:
+        """The file with the standard output of a job's collection."""
+        return self._files.output(job, dry_run=dry_run).stdout
+
+    def error_log_path(self, job: str, *, dry_run: bool = False) -> Path:
+        """The file with the standard error of a job's collection."""
+        return self._files.output(job, dry_run=dry_run).stderr
+
+    def forget(self, job: str) -> None:
+        """Remove the files of a job, when its log has been delivered."""
+        self._files.forget(job)
+
+    def write_note(self, job: str, sizes: Mapping[str, int]) -> None:
+        """Keep the bytes of each blob that a job is about to delete, beside its outputs."""
+        self._files.write_note(job, sizes)
+
+    def read_note(self, job: str) -> dict[str, int] | None:
+        """What `write_note` kept; None if there is nothing, or nothing that can be read."""
+        return self._files.read_note(job)
+
+
+def safe_name(name: str) -> str:
+    """The name itself; raises ValueError if it could lead out of a directory."""
+    if not _SAFE_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a file: use letters, digits, dots and dashes")
+    return name

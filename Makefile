@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the tests run against that does not come from PyPI.
-PACKAGES := docker-registry openssl chromium postgresql
+PACKAGES := docker-registry openssl chromium postgresql docker.io busybox-static
 # Ubuntu has Chromium only as a snap: where apt has none, the tests of the page skip and say so.
 OPTIONAL := chromium
 
@@ -23,6 +23,9 @@ system:
 	@missing=""; \
 	for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	: "an engine of another make, which docker.io would replace, is as good"; \
+	if command -v dockerd >/dev/null 2>&1; then \
+	  missing=$$(echo "$$missing" | sed 's/ docker\.io\b//'); fi; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing system packages:$$missing"; \
 	  $(SUDO) apt-get update -qq; \
@@ -31,7 +34,7 @@ system:
 	    missing=$$(echo "$$missing" | sed "s/ $$p\b//"); }; done; \
 	  [ -n "$$missing" ] || exit 0; \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	  for s in docker-registry postgresql; do \
+	  for s in docker-registry postgresql docker; do \
 	    if systemctl is-active --quiet $$s 2>/dev/null; then \
 	      echo "the package $$s has started a service of its own, which nothing here needs;"; \
 	      echo "  to stop it: systemctl disable --now $$s"; \

@@ -39,11 +39,15 @@ class Needs:
         tags = self.snapshot.tags_on(digest)
         if tags:
             return f"the tag {self.snapshot.repository}:{tags[0]}"
-        for above in self.snapshot.parents(digest):
-            over = self.snapshot.tags_on(above)
-            if over:
-                return f"the multi-arch image {self.snapshot.repository}:{over[0]}"
-        return self.windows.get(digest) or self.reserved.get(digest) or ""
+        return self.above(digest) or self.windows.get(digest) or self.reserved.get(digest) or ""
+
+    def above(self, digest: str) -> str:
+        """The tagged index that contains a digest, in words; "" if there is none."""
+        for parent in self.snapshot.parents(digest):
+            tags = self.snapshot.tags_on(parent)
+            if tags:
+                return f"the multi-arch image {self.snapshot.repository}:{tags[0]}"
+        return ""
 
 
 def _outcomes(windows: Iterable[Window]) -> list[list[str]]:
@@ -97,8 +101,12 @@ class Purge:
                 await tx.requests.set_item(request.id, item.position, ItemState.ATTEMPTING)
             needs = await self._needs(registry, request, repository, [])
             extra = set(needs.snapshot.tags_on(item.digest)) - named[repository, item.digest]
+            above = needs.above(item.digest)
             if extra:
                 state, detail = ItemState.MOVED, f"{min(extra)} was pushed onto it"
+            elif above:
+                # An index of this request stays after all, or one was pushed since.
+                state, detail = ItemState.MOVED, f"{above} contains it"
             else:
                 state, detail = await self._delete(job, request, registry, repository, item.digest)
             if state is ItemState.DONE:

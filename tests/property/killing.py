@@ -10,10 +10,14 @@ class Killed(BaseException):
 
 
 class Mortal:
-    """Calls the client, and dies at call number `last`; whoever is dead calls nothing more."""
+    """Calls the client, and dies at call number `last`; whoever is dead calls nothing more.
 
-    def __init__(self, client: RegistryClient, last: int, *, after: bool) -> None:
+    Only calls of `method` count, where one is named.
+    """
+
+    def __init__(self, client: RegistryClient, method: str, last: int, *, after: bool) -> None:
         self._client = client
+        self._method = method
         self._left = last
         self._after = after
         self._dead = False
@@ -24,7 +28,7 @@ class Mortal:
             return found
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            self._left -= 1
+            self._left -= self._method in {name, ""}
             if self._dead or (self._left < 0 and not self._after):
                 self._die()
             answer = await found(*args, **kwargs)

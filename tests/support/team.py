@@ -54,11 +54,13 @@ probe_repository = "probe/uploads"
   storage_root = "{registry.root}"
 [groups]
 leads = {{ users = ["{BOB}", "{CAT}"] }}
+{team.groups}
 [[channels]]
 id = "{OPS}"
 registries = ["corp"]
 [[protected]]
 repositories = ["prod/**"]
+{team.rules}
 [[rules]]
 name = "scratch"
 actions = ["delete"]
@@ -91,6 +93,8 @@ class Team:
         self.store_url = f"sqlite:///{directory}/bot.db"
         self.collect: tuple[str, ...] = registry.settings().collect
         self.mode = "socket"
+        self.groups = ""  # more lines of [groups]
+        self.rules = ""  # rules before those that every team has
         self.process: subprocess.Popen[bytes] | None = None
         self.site = ""
 

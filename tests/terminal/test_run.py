@@ -15,6 +15,7 @@ from bot.settings import load
 from bot.store import store as store_module
 from bot.store.store import Store, StoreUnusable
 from tests.support.host import RULES, Host, Told
+from tests.support.many import tag_as
 from tests.support.real_registry import RealRegistry, push_image
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +50,16 @@ async def test_a_read_prints_what_slack_would_show(host: Host, registry: RealReg
     assert "Tag    Digest" in told.out
     assert "1.4.0  " in told.out
     assert "Share" not in told.out
+
+
+async def test_no_file_is_promised_where_there_are_no_direct_messages(
+    host: Host, registry: RealRegistry
+) -> None:
+    pushed = await push_image(registry.url, "team/api", "t0")
+    await tag_as(registry.url, "team/api", pushed, [f"t{n}" for n in range(1, 120)])
+    told = await host.run("tags team/api")
+    assert "The first 99 of 120 are shown. --match and --limit narrow it." in told.out
+    assert "CSV" not in told.out
 
 
 async def test_what_is_typed_for_slack_is_understood(host: Host) -> None:

@@ -6,6 +6,7 @@ import bot
 from bot.operations import auditing, browse
 from bot.operations.context import Context
 from bot.operations.images import valid_repository
+from bot.slack.delivery import is_in_slack
 from bot.slack.handlers.base import Answer, Handlers, Shown, Typed, Verb, Work
 from bot.slack.views import audit, files, notices, reading
 from bot.slack.views import help as help_view
@@ -47,7 +48,7 @@ class Reading(Handlers):
 
         async def work(tx: Transaction) -> Message:
             # Whoever shares an answer has its file already.
-            if answer.file and not typed.is_shared:
+            if answer.file and _again(typed):
                 user, channel = typed.asked.actor.user, typed.asked.channel
                 file = answer.file
                 await tx.outbox.file_to(user, channel, file.name, file.title, file.content)
@@ -72,7 +73,7 @@ class Reading(Handlers):
             by_size=command.flags.get("sort") == "size",
             all_=bool(command.flags.get("all")),
         )
-        return Answer(reading.repositories(result, typed.text), files.of_repositories(result))
+        return Answer(reading.repositories(result, _again(typed)), files.of_repositories(result))
 
     async def _tags(self, typed: Typed) -> Answer:
         command = typed.command
@@ -86,11 +87,11 @@ class Reading(Handlers):
             by_name=command.flags.get("sort") == "name",
             limit=int(command.flags.get("limit") or 0),
         )
-        return Answer(reading.tags(result, typed.text), files.of_tags(result))
+        return Answer(reading.tags(result, _again(typed)), files.of_tags(result))
 
     async def _inspect(self, typed: Typed) -> Answer:
         result = await browse.inspect(self._ctx, self._registry(typed), typed.command.references[0])
-        return Answer(reading.inspection(result, typed.text), files.of_inspection(result))
+        return Answer(reading.inspection(result, _again(typed)), files.of_inspection(result))
 
     async def _status(self, typed: Typed) -> Answer:
         if typed.command.registry:
@@ -126,3 +127,11 @@ class Reading(Handlers):
             return notices.details(await self._request(tx, typed.command.request or 0, typed.asked))
 
         return work
+
+
+def _again(typed: Typed) -> str:
+    """The command as its Share button repeats it; "" where there is no button, and no file.
+
+    Those are answers that are shared already, and those to people whom Slack does not know.
+    """
+    return typed.text if is_in_slack(typed.asked.actor.user) else ""

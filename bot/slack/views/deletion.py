@@ -64,9 +64,10 @@ def blast_radius(shown: Request, limit: int, more: str, room: int = ROOM) -> lis
     blocks += [section(t) for t in texts[:count]] if room <= ROOM else paragraphs(texts[:count])
     if len(plan.digests) > count:
         rest = many(len(plan.digests) - count, "more digest")
-        where = f". All of them: {code(more)}, and the CSV file in the thread" if more else ""
+        file = ", and the CSV file in the thread" if shown.channel else ""
+        where = f". All of them: {code(more)}{file}" if more else ""
         blocks.append(section(f"… and {rest}{where}"))
-    elif more and not is_whole(shown):
+    elif more and shown.channel and not is_whole(shown):
         blocks.append(section("Every tag of it is in the CSV file in the thread."))
     if shown.state.is_open:
         blocks.append(section(_frees(plan)))

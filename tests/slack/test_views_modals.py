@@ -45,6 +45,7 @@ def test_details_of_every_request(action: str, state: State) -> None:
 def test_details_pin_whole_digests() -> None:
     shown = details(made("delete", digests=[everything(n) for n in range(3)]))
     assert all(digest(n) in read(shown) for n in range(3))
+    assert "Needs 1 approval of" in read(shown)
     assert buttons(shown) == ["Approve", "Deny", "Cancel"]
 
 

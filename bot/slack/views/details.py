@@ -1,13 +1,13 @@
 """The whole plan of a request in a modal."""
 
-from bot.rules.approval import Request
+from bot.rules.approval import Request, State
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action
 from bot.slack.limits import code
 from bot.slack.views import notices
 from bot.slack.views.blocks import Block, context, paragraphs, section, words
 from bot.slack.views.modals import View, modal, shortened
-from bot.slack.views.request import what
+from bot.slack.views.request import deciding, what
 
 _DIGESTS = 1000
 _ROOM = 40_000
@@ -20,6 +20,8 @@ def details(shown: Request) -> View:
     if shown.reason:
         blocks.append(section(f"*Why* {words(shown.reason, 2000)}"))
     blocks += notices.detail_blocks(shown, limit=_DIGESTS, room=_ROOM)
+    if shown.state is State.PENDING:
+        blocks += deciding(shown)
     blocks += _pinned(shown)
     buttons = notices.decision_row(shown)
     typed = code(f"/registry show {shown.name}")

@@ -99,9 +99,7 @@ class Traffic:
             await asyncio.sleep(0.02)
 
 
-async def test_pulls_go_on_and_no_push_is_ever_broken(
-    tmp_path: Path, contain: Contain, record_property: Callable[[str, object], None]
-) -> None:
+async def test_pulls_go_on_and_no_push_is_ever_broken(tmp_path: Path, contain: Contain) -> None:
     registry = contain()
     gc = registry.settings(collect=("slow-collect",))
     async with Rig.open(tmp_path, registry.url, gc=gc) as rig:
@@ -125,7 +123,7 @@ async def test_pulls_go_on_and_no_push_is_ever_broken(
         assert ended.result["disk_after"]
         assert await _writable(rig)
     outages = traffic.outages()
-    record_property("outages of pulls in seconds", outages)
+    print("pulls failed for so many seconds:", [round(one, 2) for one in outages])
     assert len(outages) <= 2, outages
     assert traffic.answers <= {"405", "404", "400"}  # the last two straddled a switch
     assert registry.is_original()

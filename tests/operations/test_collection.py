@@ -144,6 +144,27 @@ async def test_no_read_only_no_collection(tmp_path, controlled) -> None:
         assert await _writable(rig)
 
 
+async def test_another_storage_behind_the_switch_is_seen(tmp_path, controlled) -> None:
+    def with_storage(name: str, instead: str, mode: str) -> tuple[str, ...]:
+        swap = f"sed -i 's#/{instead}\"#/{name}\"#' {controlled.config_path}"
+        return ("sh", "-c", f"{swap} && exec {' '.join(controlled.argv(mode))}")
+
+    settings = controlled.settings(
+        start_read_only=with_storage("elsewhere", "storage", "read-only"),
+        start=with_storage("storage", "elsewhere", "read-write"),
+    )
+    async with Rig.open(tmp_path, controlled.url, gc=settings) as rig:
+        await push_image(controlled.url, "keep", "1")
+        await _garbage(rig, controlled)
+        before = controlled.blob_digests()
+        ended = await rig.done(await rig.gc())
+        assert ended.state is State.FAILED
+        assert "serves another storage" in ended.result["why"]
+        assert controlled.blob_digests() == before
+        await pull(controlled.url, "keep", "1")
+        assert await _writable(rig)
+
+
 async def test_a_registry_made_writable_behind_our_back_aborts_it(tmp_path, controlled) -> None:
     gate = tmp_path / "gate"
     settings = controlled.settings(collect=controlled.slow_collect(gate))

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from bot.operations import approvals
 from tests.property.ledger import Asked, Terms
 from tests.property.shelf import Shelf
-from tests.property.world import ANN, BOB, CAT, DAN, EVE, TAGS, TWIN, World
+from tests.property.world import ANN, BOB, CAT, DAN, EVE, TAGS, TWIN, USUAL, World
 from tests.support.real_registry import RealRegistry
 
 PEOPLE = st.sampled_from([ANN, BOB, CAT, DAN, EVE, TWIN])
@@ -56,11 +56,14 @@ TERMS = st.builds(
 )
 WANTED = st.sampled_from(["v1", "v2", "w1", "v*", "*"])
 ABOUT = {
-    *("everybody_approves", "the_window_ends"),
+    *("everybody_approves", "one_approves", "the_window_ends"),
     *("nobody_decides_in_time", "nobody_starts_it_in_time"),
 }
 CHANGES = ("retag", "new tag", "other people", "protected", "another rule", "locked", "restart")
-BEFORE = st.sampled_from([*[""] * 8, "nobody_decides_in_time", *CHANGES])
+BEFORE = st.sampled_from(
+    [*[""] * 6, *["nobody_decides_in_time"] * 2, "retag", "other people", "another rule", "locked"]
+)
+VOTES = st.sampled_from(["everybody_approves", "everybody_approves", "one_approves"])
 BETWEEN = st.sampled_from([*[""] * 4, "new terms", "pressed", *CHANGES, "nobody_starts_it_in_time"])
 WORK = st.sampled_from(["work", "work", "killed"])
 AFTER = st.sampled_from(
@@ -105,8 +108,8 @@ class Stories(RuleBasedStateMachine):
         repository=WHERE,
         wanted=WANTED,
         purge=st.booleans(),
-        calm=st.sampled_from([True, True, False]),
-        story=st.tuples(BEFORE, st.just("everybody_approves"), BETWEEN, WORK, AFTER, WORK),
+        calm=st.sampled_from([*USUAL, None]),
+        story=st.tuples(BEFORE, VOTES, BETWEEN, WORK, AFTER, WORK),
         data=st.data(),
     )
     def asked_for(
@@ -115,12 +118,12 @@ class Stories(RuleBasedStateMachine):
         repository: str,
         wanted: str,
         purge: bool,
-        calm: bool,
+        calm: Terms | None,
         story: tuple[str, ...],
         data: st.DataObject,
     ) -> Any:
         if calm:
-            self.world.calm_down(repository)
+            self.world.calm_down(repository, calm)
         ask = self.world.ask_to_purge if purge else self.world.ask_to_delete
         asked = ask(who, repository, wanted)
         if asked:

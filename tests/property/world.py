@@ -28,8 +28,11 @@ ANN, BOB, CAT, DAN, EVE, TWIN = "U0ANN", "U0BOB", "U0CAT", "U0DAN", "U0EVE", "lo
 TAGS = ("v1", "v2", "w1")
 TIMING = Timing(lease=60.0, retry=0.0, edit=0.0, drain=5.0)
 LONG_AGO = 1_000_000.0
-FIRST = Terms(
-    (("leads", frozenset({BOB, CAT})), ("security", frozenset({DAN}))), ((("leads",), 1),)
+PEOPLE = (("leads", frozenset({BOB, CAT})), ("security", frozenset({DAN})))
+USUAL = (
+    Terms(PEOPLE, ((("leads",), 1),)),
+    Terms(PEOPLE, ((("leads",), 2),), twins=((TWIN, BOB),)),
+    Terms(PEOPLE, ((("leads",), 1), (("security",), 1))),
 )
 
 
@@ -46,7 +49,7 @@ class World:
         self.loop = asyncio.Runner()
         self.directory = Path(tempfile.mkdtemp())
         self.client = self.do(self._client())
-        self.ledger = Ledger(FIRST)
+        self.ledger = Ledger(USUAL[0])
         self.rig = Rig(self.do(self._context()))
         self.shelf.empty()
         for repository in REPOSITORIES:
@@ -105,10 +108,10 @@ class World:
                     request_id=0, seconds=None,
                 )  # fmt: skip
 
-    def calm_down(self, repository: str) -> None:
+    def calm_down(self, repository: str, terms: Terms) -> None:
         """Nothing is locked or protected, the usual people agree, and every tag is there."""
         self.lock(repository, False)
-        self.settings_change(FIRST)
+        self.settings_change(terms)
         for tag in TAGS:
             if (repository, tag) not in self.ledger.tags:
                 self.push(repository, tag, "index" if tag == "w1" else "plain")
@@ -183,6 +186,9 @@ class World:
     def everybody_approves(self, request: Asked) -> None:
         for who in (request.requester, CAT, TWIN, BOB, DAN):
             self.approve(request, who)
+
+    def one_approves(self, request: Asked) -> None:
+        self.approve(request, BOB if request.requester == CAT else CAT)
 
     def deny_or_cancel(self, request: Asked, who: str, how: Callable[..., Any]) -> None:
         if self.click(how, request, who):

@@ -131,9 +131,7 @@ def test_a_broken_trail_names_the_first_entry_and_says_what_to_do() -> None:
     shown = audit.checked(dataclasses.replace(WHOLE, problems=problems), anchored=True)
     check(shown)
     for text in (read(shown), shown["text"]):
-        assert (
-            "NOT whole. First: entry 7 (2025-06-15 " in text
-        )
+        assert "NOT whole. First: entry 7 (2025-06-15 " in text
         assert "tag.deleted): its content was changed." in text
         assert "entry 9: gone" in text
         assert "Change nothing" in text

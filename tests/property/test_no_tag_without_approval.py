@@ -210,5 +210,4 @@ def test_no_tag_goes_that_no_complete_approval_named(tmp_path: Path) -> None:
             ),
         )
     # A test that never sees a deletion would never see a wrong one.
-    assert happened["delete: done"], happened
-    assert happened["purge: purged"], happened
+    assert happened["delete: done"] + happened["purge: purged"] > 2, happened

@@ -10,12 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot import terminal
-from bot.operations.context import Timing
+import httpx
+
+from bot import service, terminal
+from bot.operations import approvals
+from bot.operations.context import Asked, Timing
 from bot.rules.approval import Request
+from bot.rules.policy import Actor
 from bot.screen import Screen
 from bot.settings import load
 from bot.store.store import Store
+from tests.support.real_registry import RealRegistry
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST = Timing(lease=2.0, retry=0.1, edit=0.05, proof=5.0, preview=20.0, drain=0.3)
@@ -45,6 +50,13 @@ CHANNEL = """
 id = "C0OPS"
 registries = ["corp"]
 """
+
+
+async def tags_of(registry: RealRegistry, repository: str) -> list[str]:
+    """What the registry itself says."""
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"{registry.url}/v2/{repository}/tags/list")
+        return sorted(answer.json().get("tags") or [])
 
 
 @dataclass
@@ -140,6 +152,19 @@ class Host:
             check=False,
         )
         return Told(done.returncode, done.stdout, done.stderr)
+
+    async def approve(self, number: int, user: str) -> None:
+        """Somebody approves in Slack, while no worker runs."""
+        store = await Store.open(f"sqlite:///{self.directory}/bot.db")
+        try:
+            ctx = service.context(load(self.config, {}, slack=False), store)
+            async with store.transaction() as tx:
+                asked = Asked(Actor(user, "T0TEAM"), "C0OPS")
+                await approvals.approve(ctx, tx, await tx.requests.get(number), asked)
+            for registry in ctx.registries.values():
+                await registry.client.aclose()
+        finally:
+            await store.close()
 
     async def request(self, number: int) -> Request:
         """A request as the store has it."""

@@ -3,42 +3,16 @@
 import asyncio
 from pathlib import Path
 
-import httpx
 import pytest
 
-from bot.operations import approvals
-from bot.operations.context import Asked
 from bot.rules.approval import State
-from bot.rules.policy import Actor
-from bot.service import context
-from bot.settings import load
 from bot.store import store as store_module
 from bot.store.store import Store, StoreUnusable
-from tests.support.host import RULES, Host, Told
+from tests.support.host import RULES, Host, Told, tags_of
 from tests.support.many import tag_as
 from tests.support.real_registry import RealRegistry, push_image
 
 pytestmark = pytest.mark.anyio
-
-
-async def _tags(registry: RealRegistry, repository: str) -> list[str]:
-    async with httpx.AsyncClient() as http:
-        answer = await http.get(f"{registry.url}/v2/{repository}/tags/list")
-        return sorted(answer.json().get("tags") or [])
-
-
-async def _approve(host: Host, number: int, user: str) -> None:
-    """Somebody approves in Slack, while no worker runs."""
-    store = await Store.open(f"sqlite:///{host.directory}/bot.db")
-    try:
-        ctx = context(load(host.config, {}, slack=False), store)
-        async with store.transaction() as tx:
-            asked = Asked(Actor(user, "T0TEAM"), "C0OPS")
-            await approvals.approve(ctx, tx, await tx.requests.get(number), asked)
-        for registry in ctx.registries.values():
-            await registry.client.aclose()
-    finally:
-        await store.close()
 
 
 async def test_a_read_prints_what_slack_would_show(host: Host, registry: RealRegistry) -> None:
@@ -96,7 +70,7 @@ async def test_a_deletion_is_confirmed_and_carried_out_here(
     assert "old & <odd>" in told.out
     assert "R1 · ✔ done" in told.out
     assert "0 B freed: undo until" in told.out
-    assert await _tags(registry, "scratch/x") == ["2"]
+    assert await tags_of(registry, "scratch/x") == ["2"]
     request = await host.request(1)
     assert (request.requester, request.team, request.channel) == ("local:ann", "local", "C0OPS")
     events = host.audit()
@@ -107,7 +81,7 @@ async def test_a_deletion_is_confirmed_and_carried_out_here(
     back = await host.run("undo R1", answer=True)
     assert back.code == 0, back.err
     assert "restored" in back.out
-    assert await _tags(registry, "scratch/x") == ["1", "2"]
+    assert await tags_of(registry, "scratch/x") == ["1", "2"]
 
 
 async def test_a_no_cancels_it(host: Host, registry: RealRegistry) -> None:
@@ -118,7 +92,7 @@ async def test_a_no_cancels_it(host: Host, registry: RealRegistry) -> None:
         assert said in told.err
         assert "You cancelled R" in told.out
     assert (await host.request(2)).state is State.CANCELLED
-    assert await _tags(registry, "scratch/x") == ["1"]
+    assert await tags_of(registry, "scratch/x") == ["1"]
 
 
 async def test_what_others_approve_waits_for_them(host: Host, registry: RealRegistry) -> None:
@@ -130,7 +104,7 @@ async def test_what_others_approve_waits_for_them(host: Host, registry: RealRegi
     own = await host.run("approve R1")
     assert own.code == 1
     assert "You asked for this yourself" in own.err
-    assert await _tags(registry, "team/api") == ["1"]
+    assert await tags_of(registry, "team/api") == ["1"]
     assert (await host.request(1)).state is State.PENDING
     assert host.audit()[-1] == ("refused", "local:ann", "local")
 
@@ -140,25 +114,25 @@ async def test_an_approved_request_that_nobody_works_on_is_taken_up(
 ) -> None:
     await push_image(registry.url, "team/api", "1")
     await host.run("delete team/api:1")
-    await _approve(host, 1, "U0BOB")
-    assert await _tags(registry, "team/api") == ["1"]
+    await host.approve(1, "U0BOB")
+    assert await tags_of(registry, "team/api") == ["1"]
     told = await host.run("approve R1", account="root")
     assert "already decided" in told.err
     assert told.code == 0
     assert "R1 · ✔ done" in told.out
-    assert await _tags(registry, "team/api") == []
+    assert await tags_of(registry, "team/api") == []
 
 
 async def test_a_request_that_fails_ends_with_one(host: Host, registry: RealRegistry) -> None:
     await push_image(registry.url, "team/api", "1", layers=[b"old"])
     await host.run("delete team/api:1")
     await push_image(registry.url, "team/api", "1", layers=[b"new"])
-    await _approve(host, 1, "U0BOB")
+    await host.approve(1, "U0BOB")
     told = await host.run("approve R1")
     assert told.code == 1
     assert "outdated" in told.err
     assert "Nothing was deleted" in told.err
-    assert await _tags(registry, "team/api") == ["1"]
+    assert await tags_of(registry, "team/api") == ["1"]
 
 
 async def test_missing_parts_are_listed(host: Host, registry: RealRegistry) -> None:
@@ -237,10 +211,10 @@ async def test_what_stands_before_it_is_named_and_a_stop_hands_it_over(
     await running
     assert told.code == 1
     assert 'registry-bot run "approve R2"' in told.err
-    assert await _tags(registry, "scratch/x") == ["1"]
+    assert await tags_of(registry, "scratch/x") == ["1"]
     async with store.transaction(held) as tx:
         await tx.jobs.finish(held)
     await store.close()
     again = await host.run("approve R2")
     assert again.code == 0, again.err
-    assert await _tags(registry, "scratch/x") == []
+    assert await tags_of(registry, "scratch/x") == []

@@ -29,7 +29,8 @@ async def check(settings: Settings) -> int:
     for registry in service.registries(settings).values():
         findings += await _registry(registry, known)
     findings += [
-        Finding("policy", True, text) for text in unmatched_patterns(settings.policy, known)
+        Finding("policy", True, text)
+        for text in unmatched_patterns(settings.policy, known, settings.retention)
     ]
     width = max(len(finding.what) for finding in findings)
     for finding in findings:

@@ -21,6 +21,7 @@ from bot.operations.auditing import Anchoring
 from bot.operations.collection import Collection
 from bot.operations.context import Context, Registry, Timing
 from bot.operations.locking import LOCK_ENDS, Locking
+from bot.operations.previewing import PREVIEW, Previewing
 from bot.operations.purge import Purge
 from bot.operations.reminding import remind
 from bot.operations.requesting import REMIND
@@ -76,8 +77,15 @@ def _registry(settings: Settings, one: RegistrySettings) -> Registry:
 
     main = client(one.url)
     writers = tuple(main if url == one.url else client(url) for url in one.write_urls)
-    collector = _collector(settings, one)
-    return Registry(one.name, main, writers, one.probe_repository, collector, one.gc_note)
+    return Registry(
+        one.name,
+        main,
+        writers,
+        one.probe_repository,
+        _collector(settings, one),
+        one.gc_note,
+        one.gc_schedule,
+    )
 
 
 def _collector(settings: Settings, one: RegistrySettings) -> Executor | None:
@@ -98,6 +106,7 @@ def context(settings: Settings, store: Store, timing: Timing | None = None) -> C
         settings.timezone,
         timing or Timing(),
         audit_channel=settings.audit_channel,
+        retention=settings.retention,
     )
 
 
@@ -164,6 +173,7 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
     """What is done for each kind of job."""
     untag, purge, undo, collect = Untag(ctx), Purge(ctx), Undo(ctx), Collection(ctx)
     lock = Locking(ctx)
+    previews = Previewing(ctx)
 
     async def expire(job: Job) -> None:
         async with ctx.store.transaction(job) as tx:
@@ -196,6 +206,7 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
         "lock": Handler(lock.run, give_up),
         ANCHOR: Handler(Anchoring(ctx).run, nothing, attempts=_WITHOUT_END),
         LOCK_ENDS: Handler(lock.end, nothing, attempts=_WITHOUT_END),
+        PREVIEW: Handler(previews.run, previews.give_up),
         "collect": Handler(collect.run, collect.give_up, attempts=_WITHOUT_END),
     }
 
@@ -356,6 +367,7 @@ class Service:
                     if now - swept > _DAY:
                         await tx.jobs.forget(_KEPT)
                         await tx.outbox.forget(_KEPT)
+                        await tx.previews.forget(_KEPT)
                         swept = now
                     self.metrics.job_queue_depth.set(await tx.jobs.depth())
                     pending, oldest = await tx.outbox.pending()

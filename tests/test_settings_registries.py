@@ -222,6 +222,13 @@ def test_commands_that_cannot_work_refuse_gc_and_warn(line: str, said: str, writ
     )
 
 
+def test_a_schedule_of_collections(write: Writer) -> None:
+    settings = write.load(corp(LOCAL + 'schedule = "sun 03:00"'))
+    assert settings.warnings == ()
+    assert settings.registries[0].gc_schedule == "sun 03:00"
+    assert write.load(corp(LOCAL)).registries[0].gc_schedule == ""
+
+
 def docker(write: Writer, lines: str = "") -> RegistrySettings:
     (found,) = write.load(corp(f'[registries.gc]\nexecutor = "docker"\n{lines}')).registries
     return found
@@ -308,7 +315,6 @@ def test_what_is_warned_of_with_a_container(line: str, said: str, write: Writer)
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('schedule = "sun 03:00"', "gc.schedule: this version does not have"),
         ("unsafe_allow_live_gc = true", "gc.unsafe_allow_live_gc: a collection beside"),
         ('storage_root = "/nowhere/at/all"', "gc.storage_root: /nowhere/at/all is no directory"),
         ('container = "registry"', "gc.container: only the executor"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.rules.policy import Action, Approval
+from bot.rules.retention import Keep, Retention
 from bot.settings import unmatched_patterns
 from tests.support.settings_file import CHANNEL, GOOD, GROUPS, REGISTRY, RULE, Writer
 
@@ -260,8 +261,27 @@ def test_a_keep_list_that_would_expire_everything(keep: str, write: Writer) -> N
 
 def test_a_keep_list_that_keeps_something(write: Writer) -> None:
     keep = '[{ tags = ["main-*"], most_recent_count = 10 }, { created_within = "14d" }]'
-    (warning,) = write.load(f"{GOOD}{RETENTION}keep = {keep}\n").warnings
-    assert warning.startswith("retention[ci]: this version does not have")
+    settings = write.load(f"{GOOD}{RETENTION}keep = {keep}\nschedule = 'daily 03:00'\n")
+    assert settings.warnings == ()
+    assert settings.retention == (
+        Retention(
+            "ci",
+            ("ci/**",),
+            (Keep(("main-*",), 10), Keep(("*",), None, 14 * 86400.0)),
+            "preview",
+            "daily 03:00",
+        ),
+    )
+
+
+def test_a_mode_that_needs_a_schedule(write: Writer) -> None:
+    (warning,) = write.load(f"{GOOD}{RETENTION}keep = [{{}}]\nmode = 'request'\n").warnings
+    assert warning.startswith("retention[ci].mode: without a schedule")
+
+
+def test_a_retention_that_is_there_twice(write: Writer) -> None:
+    text = f"{GOOD}{RETENTION}keep = [{{}}]\n{RETENTION}keep = [{{}}]\n"
+    write.problem("retention[ci].name", text)
 
 
 @pytest.mark.parametrize(
@@ -330,11 +350,6 @@ def test_accounts_that_cannot_be_meant(key: str, text: str, write: Writer) -> No
 # ── Warnings ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_is_not_there_yet_is_warned_of_by_name(write: Writer) -> None:
-    (warning,) = write.load(f"{GOOD}{RETENTION}keep = [{{}}]\n").warnings
-    assert warning.startswith("retention[ci]: this version does not have")
-
-
 def test_the_anchor_channel_need_not_be_one_where_the_bot_listens(write: Writer) -> None:
     made = write.load(GOOD + '[audit]\nanchor_channel = "C0AUDIT"\n')
     assert (made.audit_channel, made.warnings) == ("C0AUDIT", ())
@@ -388,3 +403,7 @@ def test_a_pattern_that_matches_nothing_known(write: Writer) -> None:
         "protected[#1].repositories: “prod/**” matches no repository there is now.",
     )
     assert unmatched_patterns(policy, ["ci/a", "team/b", "prod/x"]) == ()
+    rule = Retention("old", ("ci/*", "gone/**"), ())
+    assert unmatched_patterns(policy, ["ci/a", "team/b", "prod/x"], [rule]) == (
+        "retention[old].repositories: “gone/**” matches no repository there is now.",
+    )

@@ -21,6 +21,7 @@ from bot.store.store import Transaction
 
 RUN = {
     Action.DELETE: "untag",
+    Action.CLEANUP: "untag",
     Action.PURGE: "purge",
     Action.PURGE_REQUEST: "end window",
     Action.UNDO: "undo",

@@ -9,7 +9,11 @@ from bot.gc.executor import Executor
 from bot.operations.errors import Refusal
 from bot.registry.client import RegistryClient
 from bot.rules.policy import Actor, Policy
+from bot.rules.retention import Retention
 from bot.store.store import Store
+
+BOT = Actor("bot", "")
+"""Who asks when the clock does. Nobody in Slack has this id: it approves and confirms nothing."""
 
 FALLBACK_PROBE = "registry-bot/probe"
 """Where a registry without repositories is probed; nothing is left behind under this name."""
@@ -20,7 +24,8 @@ class Registry:
     """One registry of the settings.
 
     `writers` reach every way to push to its storage; `probe_repository` is where uploads are
-    tried ("" picks the first repository); `gc_note` says why there is no collector.
+    tried ("" picks the first repository); `gc_note` says why there is no collector;
+    `gc_schedule` is when a collection is asked for by the clock ("" for never).
     """
 
     name: str
@@ -29,6 +34,7 @@ class Registry:
     probe_repository: str = ""
     collector: Executor | None = None
     gc_note: str = ""
+    gc_schedule: str = ""
 
     @property
     def probe_name(self) -> str:
@@ -78,6 +84,7 @@ class Context:
     timing: Timing = field(default_factory=Timing)
     refresh: Callable[[], Awaitable[None]] = _nothing
     audit_channel: str = ""
+    retention: tuple[Retention, ...] = ()
 
     def registry(self, name: str) -> Registry:
         """The registry called `name`; refuses one that the settings no longer know."""

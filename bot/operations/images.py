@@ -222,26 +222,34 @@ class ImageReader:
         progress = _Progress(on_progress)
         async with self._store.reading() as tx:
             known = await tx.manifests.configs(images)
-        wanted = {digest: image for digest, image in images.items() if digest not in known}
+        # Images of one build often share their config: it is read once for all of them.
+        sharing: dict[str, list[str]] = {}
+        for digest, image in images.items():
+            if digest not in known:
+                sharing.setdefault(image.config.digest, []).append(digest)
+        progress.more(len(sharing))
 
-        progress.more(len(wanted))
-
-        async def one(digest: str) -> tuple[str, dict[str, str] | None]:
+        async def one(shared: str) -> tuple[str, dict[str, str] | None]:
             try:
                 async with self._turns:
-                    config = await self._client.config(repository, wanted[digest])
+                    config = await self._client.config(repository, images[sharing[shared][0]])
             except (NotFound, Corrupt, ProtocolError, InvalidManifest):
-                return digest, None
+                return shared, None
             finally:
                 progress.one()
             created = config.created.isoformat() if config.created else ""
-            return digest, {
+            return shared, {
                 "created": created,
                 "platform": str(config.platform) if config.platform else "",
             }
 
-        read = await bounded(one, wanted)
-        fresh = {digest: values for digest, values in read if values is not None}
+        read = await bounded(one, sharing)
+        fresh = {
+            digest: values
+            for shared, values in read
+            if values is not None
+            for digest in sharing[shared]
+        }
         if fresh:
             async with self._store.transaction() as tx:
                 await tx.manifests.keep_configs(fresh)

@@ -36,7 +36,7 @@ class Gone(Exception):
 
 async def request_undo(ctx: Context, tx: Transaction, asked: Asked, subject: Request) -> Draft:
     """Ask to put back what request `subject` deleted."""
-    if subject.action not in {Action.DELETE, Action.PURGE}:
+    if not Action(subject.action).has_plan:
         raise Refusal(
             f"{subject.name} is not a deletion; there is nothing to put back.",
             "`/registry requests --all` lists the deletions.",
@@ -115,7 +115,7 @@ def _refuse_unless_others_agreed(ctx: Context, subject: Request) -> None:
 
 def _deleted_tags(subject: Request) -> tuple[tuple[str, str, str], ...]:
     done = [i for i in subject.items if i.state is ItemState.DONE]
-    if subject.action == Action.DELETE:
+    if Action(subject.action).untags:
         return tuple((i.repository, i.tag, i.digest) for i in done)
     digests = {(i.repository, i.digest) for i in done}
     plan = DeletionPlan.from_json(subject.plan)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.registry.reference import match_repository, match_tag, natural_key, signed_digest
-from bot.rules.signing import following as following
+from bot.rules.snapshot import Snapshot
 
 FIRST_BELIEVED = 31_536_000.0
 """1971-01-01: what is dated before was dated by a build that wanted no date."""
@@ -119,7 +119,7 @@ def decide(candidates: Iterable[Candidate], keep: Sequence[Keep], now: float) ->
             Judged(c, _why_not(c, keep)) for c in dated if not c.protected and c.tag not in kept_by
         ),
         keep=tuple(
-            Judged(c, f"protected ({c.protected})" if c.protected else kept_by[c.tag])
+            Judged(c, f"protected by {c.protected}" if c.protected else kept_by[c.tag])
             for c in reversed(dated)
             if c.protected or c.tag in kept_by
         ),
@@ -140,6 +140,15 @@ def most_that_fit(count: int, ceiling: int, along: Callable[[int], int]) -> int:
         return 0
     sizes = range(1, min(count, ceiling) + 1)
     return bisect_right(sizes, ceiling, key=lambda taken: taken + along(taken))
+
+
+def bytes_of(snapshot: Snapshot, going: Iterable[str]) -> int:
+    """How many bytes only the tags `going` need within their repository."""
+    gone = set(going)
+    stays = snapshot.reach(digest for tag, digest in snapshot.tags.items() if tag not in gone)
+    leaves = snapshot.reach(snapshot.tags[tag] for tag in gone) - stays
+    kept = snapshot.blobs(stays)
+    return sum(size for blob, size in snapshot.blobs(leaves).items() if blob not in kept)
 
 
 def in_words(entry: Keep) -> str:

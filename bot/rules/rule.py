@@ -37,6 +37,16 @@ class Action(StrEnum):
         return self in {Action.DELETE, Action.CLEANUP, Action.PURGE, Action.PURGE_REQUEST}
 
     @property
+    def untags(self) -> bool:
+        """Whether it takes single tags away and leaves the image for an undo window."""
+        return self in {Action.DELETE, Action.CLEANUP}
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether its requests carry a deletion's plan."""
+        return self.untags or self is Action.PURGE
+
+    @property
     def needs_targets(self) -> bool:
         """Whether it is about images. The others can be about a whole registry."""
         return self not in {Action.GC, Action.LOCK}

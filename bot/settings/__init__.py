@@ -16,13 +16,14 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from bot.rules.policy import Defaults, Policy
+from bot.rules.retention import Retention
 from bot.settings import values
 from bot.settings.environment import read_environment
-from bot.settings.extras import check_extras
 from bot.settings.policy import build_policy, unmatched_patterns
 from bot.settings.problems import Findings, Problem, SettingsError
 from bot.settings.reading import Document, read
 from bot.settings.registries import RegistrySettings, Surroundings, build_registries, is_plain
+from bot.settings.retention import build_retention
 from bot.settings.secrets import Secrets
 
 __all__ = [
@@ -81,6 +82,7 @@ class Settings:
     timezone: ZoneInfo
     warnings: tuple[str, ...]
     state_dir: Path
+    retention: tuple[Retention, ...] = ()
     secrets: tuple[SecretStr, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     audit_channel: str = ""
@@ -115,7 +117,7 @@ def load(config_path: Path | None, environ: Mapping[str, str], *, slack: bool = 
     around = Surroundings(directory, environ, secrets, findings)
     registries = build_registries(document, around)
     policy = build_policy(document, findings)
-    check_extras(document, findings)
+    retention = build_retention(document, findings)
     findings.raise_if_any()
     defaults = document.defaults.table
     return Settings(
@@ -128,6 +130,7 @@ def load(config_path: Path | None, environ: Mapping[str, str], *, slack: bool = 
         timezone=ZoneInfo(defaults.timezone),
         warnings=findings.warnings,
         state_dir=_state_dir(store_url),
+        retention=retention,
         secrets=tuple(SecretStr(value) for value in secrets.values),
         environ=_harmless(environ, secrets),
         audit_channel=document.audit.table.anchor_channel or "",

@@ -22,8 +22,6 @@ def collecting(
 
     `key` is how people find the table; relative paths start at `directory`.
     """
-    if table.schedule is not None:
-        findings.not_yet(f"{key}.schedule", "No collection is asked for by the clock.")
     settings: GcSettings
     if table.executor == "docker":
         settings = _docker(table, directory)

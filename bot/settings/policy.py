@@ -17,6 +17,7 @@ from bot.rules.policy import (
     Rule,
     Step,
 )
+from bot.rules.retention import Retention
 from bot.settings import file
 from bot.settings.emergency import build_emergency
 from bot.settings.groups import build_groups, check_groups
@@ -50,7 +51,9 @@ def build_policy(document: Document, findings: Findings) -> Policy:
     )
 
 
-def unmatched_patterns(policy: Policy, repositories: Iterable[str]) -> tuple[str, ...]:
+def unmatched_patterns(
+    policy: Policy, repositories: Iterable[str], retention: Iterable[Retention] = ()
+) -> tuple[str, ...]:
     """A warning for each repository pattern that matches nothing known; often a slip of the pen.
 
     Parameters
@@ -60,6 +63,7 @@ def unmatched_patterns(policy: Policy, repositories: Iterable[str]) -> tuple[str
     known = list(repositories)
     places = [(f"rules[{rule.name}]", rule.repositories) for rule in policy.rules]
     places += [(f"protected[#{n}]", p.repositories) for n, p in enumerate(policy.protections, 1)]
+    places += [(f"retention[{one.name}]", one.repositories) for one in retention]
     return tuple(
         f"{key}.repositories: “{pattern}” matches no repository there is now."
         for key, patterns in places

@@ -22,7 +22,8 @@ class RegistrySettings:
     """One registry.
 
     `write_urls` has every way to push to its storage, `url` always among them. Without `gc`,
-    `gc_note` says why garbage is never collected here.
+    `gc_note` says why garbage is never collected here; `gc_schedule` is when a collection is
+    asked for by the clock ("" for never).
     """
 
     name: str
@@ -33,6 +34,7 @@ class RegistrySettings:
     probe_repository: str = ""
     gc: GcSettings | None = None
     gc_note: str = ""
+    gc_schedule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def _registry(entry: Entry[file.RegistryTable], around: Surroundings) -> Registr
         probe_repository=table.probe_repository,
         gc=gc,
         gc_note=note,
+        gc_schedule=(table.gc.schedule or "") if table.gc and gc else "",
     )
 
 

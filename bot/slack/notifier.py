@@ -12,21 +12,26 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.operations.context import Context
 from bot.slack.delivery import Later, Refused, backoff, code_of, is_in_slack, seconds
+from bot.slack.limits import code
 from bot.slack.uploads import Uploads
-from bot.slack.views import audit, notices
+from bot.slack.views import announcements, audit, notices
 from bot.slack.views.blocks import Message, without_new_blocks
+from bot.slack.views.cleanup import preview as preview_message
 from bot.slack.views.request import request as request_message
 from bot.store.outbox import (
     ANCHOR,
+    ANNOUNCE,
     ANSWER,
     FILE,
     POST,
+    PREVIEW,
     REQUEST,
     RESPONSE_URL_LIFE,
     RETIRE,
     THREAD,
     Letter,
 )
+from bot.store.store import Transaction
 
 log = structlog.get_logger()
 
@@ -45,7 +50,7 @@ _TRANSIENT = {
     "request_timeout",
     "team_added_to_org",
 }
-_SILENT = {"unfurl_links": False, "unfurl_media": False}
+_SILENT: dict[str, Any] = {"unfurl_links": False, "unfurl_media": False}
 
 
 class Notifier:
@@ -128,6 +133,8 @@ class Notifier:
             THREAD: self._thread,
             POST: self._post,
             RETIRE: self._retire,
+            PREVIEW: self._preview,
+            ANNOUNCE: self._announce,
             FILE: self._uploads.deliver,
             ANCHOR: self._anchor,
         }[letter.kind]
@@ -184,6 +191,8 @@ class Notifier:
             return
         async with self._ctx.store.transaction() as tx:
             await tx.outbox.failed(letter, error)
+            if letter.kind == PREVIEW:
+                await self._preview_failed(tx, letter, error)
             if letter.kind not in {REQUEST, POST} or letter.payload.get("fallback"):
                 return
             if letter.kind == POST:
@@ -307,6 +316,55 @@ class Notifier:
             channel=request.channel,
             thread_ts=request.message_ts,
             **_SILENT,
+        )
+        return str(answer["ts"])
+
+    async def _preview(self, letter: Letter) -> str:
+        number = int(letter.payload["preview"])
+        async with self._ctx.store.reading() as tx:
+            preview = await tx.previews.get(number)
+            since = await tx.previews.since_edit(number)
+        if not preview.channel:
+            return ""
+        if preview.message_ts and since < self._ctx.timing.edit:
+            raise Later(self._ctx.timing.edit - since + 0.01, "not more than one edit in 3 s")
+        shown, ts = preview_message(preview), preview.message_ts
+        if ts:
+            await self._with_fallback(
+                self._client.chat_update, shown, channel=preview.channel, ts=ts
+            )
+        else:
+            answer = await self._with_fallback(
+                self._client.chat_postMessage, shown, channel=preview.channel, **_SILENT
+            )
+            ts = str(answer["ts"])
+        async with self._ctx.store.transaction() as tx:
+            await tx.previews.change(number, message_ts=ts)
+            await tx.previews.edited(number)
+        return ts
+
+    async def _preview_failed(self, tx: Transaction, letter: Letter, error: str) -> None:
+        preview = await tx.previews.get(int(letter.payload["preview"]))
+        if preview.message_ts or not is_in_slack(preview.actor):
+            return
+        said = (
+            f"I cannot show the cleanup preview of {code(preview.repository)} in "
+            f"<#{preview.channel}> ({error}). Invite me there, then ask again."
+        )
+        where = {"user": preview.actor, "channel": preview.channel}
+        await tx.outbox.answer({**where, "message": notices.said(said)}, None)
+
+    async def _announce(self, letter: Letter) -> str:
+        payload, where = letter.payload, dict(_SILENT)
+        if payload["preview"]:
+            async with self._ctx.store.reading() as tx:
+                preview = await tx.previews.get(int(payload["preview"]))
+            if not preview.message_ts:
+                raise Later(backoff(letter), "the message it belongs to is not there yet")
+            where["thread_ts"] = preview.message_ts
+        shown = announcements.announcement(payload["notice"], payload["data"])
+        answer = await self._with_fallback(
+            self._client.chat_postMessage, shown, channel=payload["channel"], **where
         )
         return str(answer["ts"])
 

@@ -9,6 +9,7 @@ from bot.slack.commands import Command
 from bot.slack.handlers.asking import Asking
 from bot.slack.handlers.auditing import Auditing
 from bot.slack.handlers.base import Click, Clicked, Typed, Verb, Work
+from bot.slack.handlers.cleaning import Cleaning
 from bot.slack.handlers.deciding import Deciding
 from bot.slack.handlers.examining import Examining
 from bot.slack.handlers.forms import Forms
@@ -29,10 +30,12 @@ class VerbRunner:
 
     def __init__(self, ctx: Context) -> None:
         reading = Reading(ctx, {**Examining(ctx).shown, **Auditing(ctx).shown})
-        asking, deciding = Asking(ctx), Deciding(ctx)
+        cleaning, deciding = Cleaning(ctx), Deciding(ctx)
+        asking = Asking(ctx, cleaning)
         self._verbs: dict[str, Verb] = {
             **reading.verbs,
             **asking.verbs,
+            **cleaning.verbs,
             **deciding.verbs,
             **Locking(ctx).verbs,
         }
@@ -40,6 +43,7 @@ class VerbRunner:
             "share": Sharing(ctx, self._verbs).share,
             **asking.clicks,
             **Signatures(ctx).clicks,
+            **cleaning.clicks,
             **deciding.clicks,
             **Forms(ctx).clicks,
         }

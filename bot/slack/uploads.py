@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.operations.context import Context
 from bot.slack.delivery import Later, Refused, backoff, is_in_slack
-from bot.slack.views import files, notices
+from bot.slack.views import cleanup, files, notices
 from bot.store.outbox import Letter
 
 log = structlog.get_logger()
@@ -45,6 +45,8 @@ class Uploads:
         """
         async with self._ctx.store.transaction() as tx:
             letter = await tx.outbox.hold(letter, _LEASE)
+        if "preview" in letter.payload:
+            return await self._below_preview(letter)
         if letter.request_id is None:
             return await self._to_person(letter)
         return await self._in_thread(letter)
@@ -58,6 +60,16 @@ class Uploads:
         if not request.message_ts:
             raise Later(backoff(letter), "the message it belongs to is not there yet")
         return await self._upload(letter, made, request.channel, request.message_ts)
+
+    async def _below_preview(self, letter: Letter) -> str:
+        async with self._ctx.store.reading() as tx:
+            preview = await tx.previews.get(int(letter.payload["preview"]))
+        if not preview.channel:
+            return ""
+        if not preview.message_ts:
+            raise Later(backoff(letter), "the message it belongs to is not there yet")
+        made = cleanup.file_of(preview, letter.payload["rows"])
+        return await self._upload(letter, made, preview.channel, preview.message_ts)
 
     async def _to_person(self, letter: Letter) -> str:
         payload = letter.payload
@@ -102,6 +114,11 @@ class Uploads:
             await tx.outbox.failed(letter, error)
             if letter.request_id is not None:
                 await tx.outbox.thread(letter.request_id, "file refused", {"why": error})
+                return
+            if "preview" in payload:
+                preview = await tx.previews.get(int(payload["preview"]))
+                data = {"why": error, "title": f"the list of {preview.repository}"}
+                await tx.outbox.announce(preview.channel, "file refused", data, preview=preview.id)
                 return
             said = notices.said(notices.file_refused(payload["title"], error))
             where = {"user": payload["user"], "channel": payload["channel"]}

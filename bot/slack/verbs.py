@@ -158,6 +158,13 @@ _ALL = (
         example="/registry delete team/api:1.4.0 team/api:pr-*",
     ),
     Verb(
+        "cleanup", Kind.CHANGE,
+        "look which old tags could go, by flags or by the retention rules; then ask for it",
+        Takes.REPOSITORY,
+        (Flag("keep", "N", least=0), Flag("older-than", "DUR"), Flag("match", "GLOB"), _REASON),
+        example="/registry cleanup team/api --keep 10 --older-than 30d",
+    ),
+    Verb(
         "undo", Kind.CHANGE, "put back what a request deleted", Takes.REQUEST,
         example="/registry undo R42",
     ),
@@ -187,7 +194,6 @@ _ALL = (
         example='/registry deny R42 --reason "still in use"',
     ),
     _later("usage", Kind.READ, "bytes of a repository"),
-    _later("cleanup", Kind.CHANGE, "delete old tags by rule"),
     Verb(
         "lock", Kind.CHANGE, "stop every deletion in a repository, or in all, whoever agrees",
         Takes.REPOSITORY_OR_ALL, (Flag("all"), _NEEDED_REASON, Flag("for", "DUR")),
@@ -240,6 +246,9 @@ SYNONYMS: Mapping[str, str] = MappingProxyType(
         "rm": "delete",
         "remove": "delete",
         "untag": "delete",
+        "prune": "cleanup",
+        "expire": "cleanup",
+        "clean": "cleanup",
         "restore": "undo",
         "garbage-collect": "gc",
         "collect": "gc",

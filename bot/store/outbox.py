@@ -1,6 +1,6 @@
 """What must be said, stored with the change it speaks of, delivered at least once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ REQUEST = "request"
 THREAD = "thread"
 POST = "post"
 RETIRE = "retire"
+PREVIEW = "preview"
+ANNOUNCE = "announce"
 FILE = "file"
 ANCHOR = "anchor"
 
@@ -89,6 +91,30 @@ class Outbox:
         )
         return str(await self._conn.scalar(query.order_by(outbox.c.id).limit(1)) or "")
 
+    async def preview(self, preview_id: int) -> None:
+        """Bring the one message of a preview up to date; calls coalesce until it leaves."""
+        key = f"P{preview_id}"
+        waiting = sa.select(outbox.c.id).where(
+            outbox.c.key == key,
+            outbox.c.kind == PREVIEW,
+            outbox.c.state == "queued",
+            outbox.c.worker == "",
+        )
+        if await self._conn.scalar(waiting.limit(1)) is None:
+            await self._add(PREVIEW, key, None, {"preview": preview_id}, None)
+
+    async def announce(
+        self, channel: str, notice: str, data: Mapping[str, Any], *, preview: int = 0
+    ) -> None:
+        """Say something of the bot's own in a channel; how it is worded is Slack's room's part.
+
+        Parameters
+        ----------
+        preview : say it in the thread of this preview's message.
+        """
+        payload = {"channel": channel, "notice": notice, "data": dict(data), "preview": preview}
+        await self._add(ANNOUNCE, "", None, payload, None)
+
     async def post(self, payload: Mapping[str, Any]) -> None:
         """Say something in a channel, to everybody there."""
         await self._add(POST, "", None, payload, None)
@@ -120,6 +146,10 @@ class Outbox:
             "content": content,
         }
         await self._add(FILE, "", None, payload, None)
+
+    async def file_of_preview(self, preview_id: int, rows: Sequence[Sequence[Any]]) -> None:
+        """Attach what a preview looked at to its thread; the rows are forgotten when it left."""
+        await self._add(FILE, "", None, {"preview": preview_id, "rows": rows}, None)
 
     async def _add(
         self,
@@ -220,7 +250,9 @@ class Outbox:
 
     async def _close(self, letter: Letter, *only: sa.ColumnElement[bool], **values: Any) -> None:
         if letter.kind == FILE:
-            values["payload"] = {k: v for k, v in letter.payload.items() if k != "content"}
+            values["payload"] = {
+                k: v for k, v in letter.payload.items() if k not in {"content", "rows"}
+            }
         await self._conn.execute(
             outbox.update()
             .where(outbox.c.id == letter.id, *only)

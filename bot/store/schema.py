@@ -231,6 +231,8 @@ previews = sa.Table(
     _text("reason"),
     # Why it is looked at: "command", or the name of a retention rule.
     _text("origin"),
+    # Which occurrence of a schedule it belongs to; null for what somebody typed.
+    sa.Column("run", sa.Text, nullable=True),
     _text("state"),
     sa.Column("spec", _JSON, nullable=False),
     sa.Column("progress", _JSON, nullable=False),
@@ -239,6 +241,8 @@ previews = sa.Table(
     _time("created_at", nullable=False),
     _time("finished_at"),
     _time("edited_at"),
+    # However often an occurrence is begun again, each repository is looked at once for it.
+    sa.Index("previews_once", "run", "registry", "repository", unique=True),
     sqlite_autoincrement=True,
 )
 

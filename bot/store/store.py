@@ -20,6 +20,7 @@ from bot.store.jobs import Job, Jobs
 from bot.store.locks import Locks
 from bot.store.manifests import Manifests
 from bot.store.outbox import Letter, Outbox
+from bot.store.previews import Previews
 from bot.store.requests import Requests, Windows
 from bot.store.schema import MIGRATIONS, SchemaTooNew, db_now, migrate, version
 
@@ -54,6 +55,7 @@ class Transaction:
     manifests: Manifests
     locks: Locks
     holdings: Holdings
+    previews: Previews
 
     async def now(self) -> float:
         """The database's clock, epoch seconds."""
@@ -236,6 +238,7 @@ def _transaction(conn: AsyncConnection) -> Transaction:
         Manifests(conn),
         Locks(conn),
         Holdings(conn),
+        Previews(conn),
     )
 
 

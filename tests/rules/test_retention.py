@@ -14,11 +14,11 @@ from bot.rules.retention import (
     Outcome,
     Retention,
     decide,
-    following,
     in_words,
     most_that_fit,
     span,
 )
+from bot.rules.signing import following
 from tests.rules.test_plan import digest, image, index
 
 DAY = 86400.0
@@ -69,7 +69,7 @@ def test_each_says_why() -> None:
         "main-2": "among the 1 newest of main-*",
         "y": "younger than 14 d",
         "v1": "kept by name of v*",
-        "p": "protected (latest)",
+        "p": "protected by latest",
     }
     assert decide([tag("x")], [Keep(("v*",))], NOW).expire[0].why == "no keep rule is about it"
     assert decide([tag("x")], [], NOW).expire[0].why == "nothing is to be kept"

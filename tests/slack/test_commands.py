@@ -24,10 +24,10 @@ from bot.slack.verbs import ON, SYNONYMS, Flag, Kind, Takes, available, suggest
 
 HEX = "0123456789ab" * 5 + "0123"
 API = Repository("team/api")
-LATER = ("usage", "cleanup", "incident")
+LATER = ("usage", "incident")
 HERE = (
-    *("help", "whoami", "status", "repos", "tags", "inspect", "doctor", "delete", "undo"),
-    *("purge", "gc", "requests", "show", "cancel", "approve", "deny"),
+    *("help", "whoami", "status", "repos", "tags", "inspect", "doctor", "delete", "cleanup"),
+    *("undo", "purge", "gc", "requests", "show", "cancel", "approve", "deny"),
     *("lock", "unlock", "locks", "audit"),
 )
 
@@ -61,7 +61,7 @@ def test_a_whole_pasted_line() -> None:
 def test_help_about_a_verb() -> None:
     assert parse("help DELETE") == Command("help", ("delete",))
     assert refused("help delet").suggestions[0] == "delete"
-    assert "not here yet" in refused("help cleanup").sentence
+    assert "not here yet" in refused("help incident").sentence
     assert "one too many" in refused("help delete purge").sentence
 
 
@@ -340,6 +340,10 @@ def test_a_flag_without_its_value(text: str) -> None:
     ("text", "hint"),
     [
         ("tags a --limit 0", "from 1 to 100,000"),
+        ("cleanup a --keep -1", "from 0 to 100,000"),
+        ("cleanup a --older-than 30", "--older-than 7d"),
+        ("cleanup a --older-than 2w", "Write 30m, 12h or 7d"),
+        ("cleanup a --older-than 0d", "--older-than 7d"),
         ("tags a --limit -5", "from 1 to 100,000"),
         ("tags a --limit 100001", "from 1 to 100,000"),
         ("tags a --limit ten", "from 1 to 100,000"),

@@ -30,7 +30,7 @@ def _rule(name: str = "default", *actions: Action, **changes: Any) -> Rule:
     return dataclasses.replace(
         Rule(
             name,
-            frozenset(actions or {Action.DELETE, Action.PURGE, Action.GC}),
+            frozenset(actions or {Action.DELETE, Action.CLEANUP, Action.PURGE, Action.GC}),
             steps=(Step(("leads",)),),
         ),
         **changes,
@@ -213,7 +213,9 @@ def test_every_verb_has_its_own_help(verb: str) -> None:
     assert VERBS[verb].example in read(shown)
     rights = verb in {"delete", "cleanup", "purge", "undo", "gc", "lock", "unlock"}
     assert ("Your rights here" in read(shown)) is rights
-    assert (f"*{verb}*: rule" in shown["text"]) is (verb in {"delete", "purge", "undo", "gc"})
+    assert (f"*{verb}*: rule" in shown["text"]) is (
+        verb in {"delete", "cleanup", "purge", "undo", "gc"}
+    )
 
 
 def test_whoami() -> None:

@@ -80,6 +80,24 @@ async def push_image(
     )
 
 
+async def push_artifact(url: str, repo: str, tag: str, **client: Any) -> Pushed:
+    """Push something that is no image: its config says nothing, a date least of all."""
+    payload = f"chart {repo}:{tag}".encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": _MANIFESTS["oci"],
+        "artifactType": "application/vnd.cncf.helm.config.v1+json",
+        "config": _descriptor("application/vnd.oci.empty.v1+json", b"{}"),
+        "layers": [_descriptor("application/vnd.cncf.helm.chart.content.v1.tar+gzip", payload)],
+    }
+    body = json.dumps(manifest).encode()
+    async with _http(url, client) as http:
+        for blob in (payload, b"{}"):
+            await push_blob(http, url, repo, blob)
+        await _put_manifest(http, url, repo, tag, _MANIFESTS["oci"], body)
+    return Pushed(digest_of(body), digest_of(b"{}"), (digest_of(payload),), body, _MANIFESTS["oci"])
+
+
 async def push_index(
     url: str,
     repo: str,

@@ -12,7 +12,16 @@ from bot.gc.command import CommandExecutor, CommandSettings
 from bot.gc.docker.executor import DockerExecutor
 from bot.gc.docker.settings import DockerSettings
 from bot.gc.executor import Executor
-from bot.operations import approvals, deletion, locking, requesting, running, undo
+from bot.operations import (
+    approvals,
+    cleanup_request,
+    deletion,
+    locking,
+    previewing,
+    requesting,
+    running,
+    undo,
+)
 from bot.operations.collection import Collection
 from bot.operations.collection_request import request_collection
 from bot.operations.context import Asked, Context, Registry, Timing
@@ -36,6 +45,7 @@ from bot.rules.policy import (
     Rule,
     Step,
 )
+from bot.rules.preview import Preview, PreviewState, Spec
 from bot.store.jobs import Job
 from bot.store.store import Store
 
@@ -50,7 +60,7 @@ def policy(
     """Ann asks, Bob and Cat approve; undo and purges of requests are confirmed."""
     needed = Rule(
         name="default",
-        actions=frozenset({Action.DELETE, Action.PURGE, Action.GC, Action.LOCK}),
+        actions=frozenset({Action.DELETE, Action.CLEANUP, Action.PURGE, Action.GC, Action.LOCK}),
         steps=(Step(("leads",), 1),),
         **changes,
     )
@@ -74,6 +84,7 @@ class Rig:
         self.untag, self.purge = Untag(ctx), Purge(ctx)
         self.undo, self.collect = Undo(ctx), Collection(ctx)
         self.lock = Locking(ctx)
+        self.previews = previewing.Previewing(ctx)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -86,6 +97,7 @@ class Rig:
         gc: CommandSettings | DockerSettings | None = None,
         timing: Timing = FAST,
         deadline: float = 5.0,
+        **changes: Any,
     ) -> AsyncIterator["Rig"]:
         store = await Store.open(f"sqlite:///{directory}/bot.db", timing.lease)
         client = RegistryClient(url, deadline=deadline)
@@ -96,6 +108,7 @@ class Rig:
             collector = CommandExecutor(gc, directory / "gc", "corp")
         registry = Registry("corp", client, (client,), "", collector, "no [registries.gc]")
         ctx = Context(store, rules or policy(), {"corp": registry}, 500, ZoneInfo("UTC"), timing)
+        ctx = dataclasses.replace(ctx, **changes)
         try:
             yield cls(ctx)
         finally:
@@ -132,6 +145,26 @@ class Rig:
             await deletion.request_purge(
                 self.ctx, asked, self.registry, parsed, with_signatures=with_signatures
             )
+        )
+
+    async def preview(self, repository: str, spec: Spec, user: str = ANN) -> Preview:
+        """Look at a repository for a cleanup, to the end."""
+        async with self.store.transaction() as tx:
+            begun = await previewing.begin(
+                self.ctx, tx, self.asked(user), "corp", repository, spec, 0
+            )
+        async with self.working(), asyncio.timeout(60):
+            while True:
+                async with self.store.reading() as tx:
+                    found = await tx.previews.get(begun.id)
+                if found.state is not PreviewState.LOOKING:
+                    return found
+                await asyncio.sleep(0.02)
+
+    async def cleanup(self, preview: Preview, user: str = ANN) -> Request:
+        """Ask for what a preview shows."""
+        return await self._submit(
+            await cleanup_request.request_cleanup(self.ctx, self.asked(user), preview)
         )
 
     async def gc(self, *, delete_untagged: bool = False) -> Request:
@@ -228,6 +261,7 @@ class Rig:
             "undo": Handler(self.undo.run, give_up),
             "lock": Handler(self.lock.run, give_up),
             LOCK_ENDS: Handler(self.lock.end, give_up, attempts=1_000_000),
+            previewing.PREVIEW: Handler(self.previews.run, self.previews.give_up),
             "collect": Handler(self.collect.run, self.collect.give_up, attempts=1_000_000),
             "expire": Handler(expire, give_up),
             "remind": Handler(remind_, give_up),

@@ -162,9 +162,14 @@ def made(action: str, state: State = State.PENDING, **changes: Any) -> Request:
     warnings = tuple(changes.pop("warnings", ()))
     plan: dict[str, Any] = {}
     items: tuple[Item, ...] = ()
-    if action in {"delete", "purge"}:
+    about = changes.pop("cleanup", {})
+    if action in {"delete", "cleanup", "purge"}:
         plan = DeletionPlan(action, "corp", tuple(digests), 1_000_000, "", warnings).as_json()
         items = items_of(digests)
+    if action == "cleanup":
+        spec = {"keep": [{"tags": ["v*"], "most_recent_count": 2}], "match": "", "rules": ["ci"]}
+        asked = {"repository": "team/api", "spec": spec, "left_out": "1 gone (v0)"}
+        plan = {**plan, "cleanup": {**asked, **about}}
     elif action == "undo":
         items = items_of(digests, ItemState.WAITING)
     elif action == "purge request":
@@ -242,4 +247,4 @@ def decision(user: str, *, approves: bool = True, reason: str = "") -> Decision:
 
 
 STATES = tuple(State)
-ACTIONS = ("delete", "purge", "purge request", "undo", "gc", "lock")
+ACTIONS = ("delete", "cleanup", "purge", "purge request", "undo", "gc", "lock")

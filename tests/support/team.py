@@ -74,7 +74,7 @@ requesters = ["anyone"]
 approval = "confirm"
 [[rules]]
 name = "default"
-actions = ["delete", "purge", "gc", "lock"]
+actions = ["delete", "cleanup", "purge", "gc", "lock"]
 requesters = ["anyone"]
 approval = "required"
 steps = [{{ approvers = ["leads"], approvals_needed = 1 }}]

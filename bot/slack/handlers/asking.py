@@ -7,8 +7,10 @@ from bot.operations.context import Asked, Context
 from bot.operations.errors import Refusal
 from bot.rules.approval import Draft, Request, State, Window
 from bot.rules.plan import DeletionPlan
-from bot.rules.policy import EMERGENCY
+from bot.rules.policy import EMERGENCY, Action
+from bot.rules.preview import spec_from_json
 from bot.slack.handlers.base import Click, Clicked, Handlers, Said, Typed, Verb, Work, submitting
+from bot.slack.handlers.cleaning import Cleaning
 from bot.slack.views import collection as gc_view
 from bot.slack.views import form as form_view
 from bot.slack.views.blocks import Message
@@ -20,6 +22,10 @@ _Ask = Callable[[Context, Transaction, Asked, Request], Awaitable[Draft]]
 
 class Asking(Handlers):
     """Requests for a change."""
+
+    def __init__(self, ctx: Context, cleaning: Cleaning) -> None:
+        super().__init__(ctx)
+        self._cleaning = cleaning
 
     @property
     def verbs(self) -> Mapping[str, Verb]:
@@ -139,6 +145,11 @@ class Asking(Handlers):
         registry = self._ctx.registry(request.registry)
         reason = clicked.asked.reason or request.reason
         asked = Asked(clicked.asked.actor, clicked.asked.channel, reason, request.emergency)
+        if request.action == Action.CLEANUP:
+            # What a cleanup takes is looked for again, and shown before anybody is asked.
+            about = request.plan["cleanup"]
+            spec = spec_from_json(about["spec"])
+            return await self._cleaning.look(asked, registry.name, about["repository"], spec)
         made = await deletion.request_again(self._ctx, asked, registry, request)
         return submitting(made)
 

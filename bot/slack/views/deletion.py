@@ -80,7 +80,7 @@ def blast_radius(shown: Request, limit: int, more: str, room: int = ROOM) -> lis
 
 def consequences(shown: Request) -> list[str]:
     """What an open deletion frees and leaves behind, in sentences for a plain text."""
-    if shown.action not in _DELETIONS or not shown.state.is_open:
+    if not Action(shown.action).has_plan or not shown.state.is_open:
         return []
     plan = DeletionPlan.from_json(shown.plan)
     stay = sum(note.kind == "stays" for planned in plan.digests for note in planned.notes)

@@ -35,7 +35,7 @@ def details(shown: Request) -> View:
 
 def _pinned(shown: Request) -> list[Block]:
     """Tag by tag with the whole digest, as it is compared before anything is changed."""
-    if shown.action not in {Action.DELETE, Action.PURGE}:
+    if not Action(shown.action).has_plan:
         return []
     digests = DeletionPlan.from_json(shown.plan).digests
     lines = [line for planned in digests for line in notices.pinned(planned, _WHOLE)]

@@ -81,7 +81,7 @@ def whoami(policy: Policy, actor: Actor, channel: str) -> Message:
         "You approve": _or_none(approving(policy, actor)),
         "Registries here": _or_none([words(r, 80) for r in (served.registries if served else ())]),
     }
-    windows = {r.undo_window for r in policy.rules if Action.DELETE in r.actions}
+    windows = {r.undo_window for r in policy.rules if {Action.DELETE, Action.CLEANUP} & r.actions}
     if windows:
         facts["Undo window"] = ", ".join(duration(seconds) for seconds in sorted(windows))
     person = policy.person(actor.user)

@@ -98,7 +98,7 @@ def detail_blocks(shown: Request, *, limit: int, room: int = ROOM) -> list[Block
     """
     blocks = [section(f"*{shown.name}*, rule {code(shown.rule)}, {shown.state}")]
     blocks += body(shown, limit=limit, room=room)
-    if shown.action in {Action.DELETE, Action.PURGE}:
+    if Action(shown.action).has_plan:
         blocks.append(context(f"Plan {code(DeletionPlan.from_json(shown.plan).fingerprint[:16])}"))
     history = [
         f"<@{d.user}> {'approved' if d.approves else 'denied'} it {when(d.at)}"
@@ -124,7 +124,7 @@ def notice(shown: Request, name: str, data: Mapping[str, Any]) -> Message | None
 
 
 def _plan(shown: Request, _: Mapping[str, Any]) -> Message | None:
-    if shown.action not in {Action.DELETE, Action.PURGE}:
+    if not Action(shown.action).has_plan:
         return None
     digests = DeletionPlan.from_json(shown.plan).digests
     lines = [line for digest in digests for line in pinned(digest, len("sha256:") + 64)]

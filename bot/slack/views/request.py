@@ -23,6 +23,7 @@ from bot.slack.views.blocks import (
     when,
     words,
 )
+from bot.slack.views.cleanup import cleanup_terms
 from bot.slack.views.deciding import alarm, called, decisions, needs
 from bot.slack.views.deletion import (
     SCREEN,
@@ -51,6 +52,7 @@ _SAYS = {
 }
 _VERBS = {
     Action.DELETE: "delete",
+    Action.CLEANUP: "clean up",
     Action.PURGE: "purge",
     Action.PURGE_REQUEST: "end the undo window of",
     Action.UNDO: "put back what was deleted by",
@@ -146,7 +148,7 @@ def what(shown: Request) -> str:
         digests = many(len(plan.digests), "digest")
         return f"{who} asks to *purge* {digests} with {tags} on {where}, *without an undo window*"
     along = f", {many(len(plan.along), 'signature')} of them along" if plan.along else ""
-    return f"{who} asks to *delete* {tags} on {where}{along}"
+    return f"{who} asks to *{verb}* {tags} on {where}{along}{cleanup_terms(shown)}"
 
 
 def body(shown: Request, *, limit: int = SCREEN, room: int = ROOM) -> list[Block]:
@@ -192,7 +194,7 @@ def _notes(shown: Request) -> list[str]:
     waiting = shown.progress.get("waiting")
     if waiting and shown.state in {State.APPROVED, State.RUNNING}:
         notes.append(f"Waiting: {stop(mark_commands(str(waiting)[:400]))}")
-    if shown.action == Action.DELETE:
+    if Action(shown.action).untags:
         notes += _window_notes(shown)
     if shown.action == Action.PURGE and shown.state in {State.PURGED, State.PARTLY_DONE}:
         notes.append(
@@ -250,11 +252,11 @@ def buttons(shown: Request) -> list[Block]:
                 ),
             )
         ]
-    if shown.state is State.OUTDATED and shown.action in {Action.DELETE, Action.PURGE}:
+    if shown.state is State.OUTDATED and Action(shown.action).has_plan:
         return [button("Request again", "again", token), button("Details", "details", token)]
     if shown.state.is_open:
         return []
-    if shown.action == Action.DELETE and any(w.state is WindowState.OPEN for w in shown.windows):
+    if Action(shown.action).untags and any(w.state is WindowState.OPEN for w in shown.windows):
         return [
             button("Undo", "undo", token),
             button("Purge now", "purge_now", token),

@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,21 +65,28 @@ class _Plan:
     upload_bytes: int = 0
 
 
-def find_empty(storage_root: Path) -> Found:
+def find_empty(storage_root: Path, *, seconds: float = 30.0) -> Found:
     """Every repository without tags and revisions that the registry lists all the same.
+
+    Parameters
+    ----------
+    seconds : how long to look; what was found by then is the answer.
 
     Raises CommandFailed if `storage_root` does not hold a registry's storage.
     """
     root = repositories_root(storage_root)
     empty: list[Empty] = []
     refused: list[tuple[str, str]] = []
+    end = time.monotonic() + seconds
     try:
         for directory in walk(root):
+            if time.monotonic() > end:
+                break
             # With uploads alone it is in no list; the registry purges those itself.
             if directory.name and directory.marked & {"_manifests", "_layers"}:
                 _sort(root, directory.name, empty, refused)
     except OSError as error:
-        refused.append(("", f"{error.strerror}: {error.filename}"))
+        refused.append((f"{error.filename}", f"{error.strerror}"))
     return Found(tuple(sorted(empty, key=lambda one: one.name)), tuple(sorted(refused)))
 
 
@@ -120,6 +128,23 @@ def remove_empty(storage_root: Path, name: str) -> Empty:
     with contextlib.suppress(OSError):
         _tidy(root, root / name)
     return Empty(name, plan.uploads, plan.upload_bytes)
+
+
+def may_remove(storage_root: Path) -> bool:
+    """Whether this process may change the storage at all; it may be mounted for reading only.
+
+    Raises CommandFailed if `storage_root` does not hold a registry's storage.
+    """
+    return os.access(repositories_root(storage_root), os.W_OK | os.X_OK)
+
+
+def is_gone(storage_root: Path, name: str) -> bool:
+    """Whether no list of the registry has this repository any more.
+
+    Raises CommandFailed if `storage_root` does not hold a registry's storage.
+    """
+    path = repositories_root(storage_root) / name
+    return not any(os.path.lexists(path / marked) for marked in ("_manifests", "_layers"))
 
 
 def _tidy(root: Path, path: Path) -> None:

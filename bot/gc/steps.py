@@ -6,6 +6,8 @@ from enum import StrEnum
 class Step(StrEnum):
     """One step of a collection. Members are in the order in which they happen.
 
+    EMPTY happens only where the plan names empty repositories.
+
     A step is written down *before* it is begun, so the step found after a crash may have happened
     wholly, partly or not at all.
     """
@@ -15,6 +17,7 @@ class Step(StrEnum):
     PROOF = "proof"
     DRY_RUN = "dry-run"
     COLLECT = "collect"
+    EMPTY = "empty"
     RESTART = "restart"
     PROOF_WRITABLE = "proof-writable"
     REPORT = "report"
@@ -92,6 +95,7 @@ _LABELS = {
     Step.PROOF: "Proving that pushes are refused",
     Step.DRY_RUN: "Dry run",
     Step.COLLECT: "Collecting",
+    Step.EMPTY: "Removing empty repositories",
     Step.RESTART: "Restarting the registry read-write",
     Step.PROOF_WRITABLE: "Proving that pushes are accepted",
     Step.REPORT: "Report",
@@ -103,6 +107,8 @@ _RECOVERIES = {
     Step.PROOF: Recovery.RESTORE,
     Step.DRY_RUN: Recovery.WAIT_THEN_RESTORE,
     Step.COLLECT: Recovery.WAIT_THEN_RESTORE,
+    # The collection is over, and one repository more or less removed does no harm.
+    Step.EMPTY: Recovery.RESTORE,
     # The start command may have been cut off half way, with the registry stopped: run it again.
     Step.RESTART: Recovery.RESTORE,
     Step.PROOF_WRITABLE: Recovery.PROVE,

@@ -7,6 +7,7 @@ beside one.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from bot.gc.errors import CollectionAborted, CommandFailed, GcError
 from bot.gc.executor import Executor
 from bot.gc.report import GcProgress, GcReport
 from bot.gc.steps import Recovery, Step, recovery_for
+from bot.operations import emptying
 from bot.operations.collection_request import collector_of, obstacle_of, untagged_gate
 from bot.operations.collection_result import outcome
 from bot.operations.context import Context, Registry
@@ -100,7 +102,10 @@ class Run:
         self._collector = collector
         self._progress: dict[str, Any] = dict(request.progress)
         self._abort = asyncio.Event()
-        self._proof = Proof(registry, ctx.timing.proof, offline=collector.mode == "offline")
+        self._empty: list[str] = request.plan.get(emptying.PLANNED) or []
+        self._proof = Proof(
+            registry, ctx.timing.proof, offline=collector.mode == "offline", avoid=self._empty
+        )
         self._live = collector.is_live
 
     @property
@@ -196,7 +201,30 @@ class Run:
                 "manifests": len(planned.eligible_manifests),
             },
         )
-        return await self._collect(dry_run=False)
+        report = await self._collect(dry_run=False)
+        if self._empty and not self._live:
+            await self._remove_empty()
+        return report
+
+    async def _remove_empty(self) -> None:
+        await self._step(Step.EMPTY)
+        refused = ""
+        try:
+            await self._proof.refused(self._collector.disturbance)
+        except (ProofFailed, GcError) as error:
+            refused = error.sentence
+        proven = time.monotonic()
+
+        async def allowed() -> str:
+            nonlocal refused, proven
+            await self._fence()
+            if not refused and time.monotonic() - proven > self._ctx.timing.edit:
+                refused = "pushes were accepted again" if await self._breach() else ""
+                proven = time.monotonic()
+            return refused or ("it was aborted" if self._abort.is_set() else "")
+
+        done = await emptying.remove(self._ctx, self._registry, self._empty, allowed)
+        await self._note(emptied=done)
 
     async def _keep_plan(self, planned: GcReport) -> None:
         """Note what is to go and how large it is, for whoever has to tell what went."""
@@ -350,9 +378,18 @@ class Run:
         except GcError as error:
             return None, f"the bot was interrupted during the collection: {error.sentence}"
 
+    async def _emptied(self) -> dict[str, Any] | None:
+        """What became of the empty repositories; None where their turn never came."""
+        done: dict[str, Any] | None = self._progress.get("emptied")
+        if done is None and Step.EMPTY.value in self._progress.get("times", {}):
+            return await emptying.became(self._registry, self._empty)
+        return done
+
     async def _report(self, report: GcReport | None, why: str, *, aborted: bool) -> None:
         await self._step(Step.REPORT)
         result = await outcome(self._collector, self._name, self._progress, report, why)
+        if self._empty:
+            result["emptied"] = await self._emptied()
         if aborted:
             state = State.ABORTED
         elif report is None:

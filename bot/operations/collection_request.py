@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.gc.errors import GcError
 from bot.gc.executor import Executor
-from bot.operations import requesting
+from bot.operations import emptying, requesting
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
 from bot.registry.client import DeleteSupport
@@ -113,13 +113,31 @@ async def untagged_gate(ctx: Context, registry: Registry) -> None:
 
 
 async def request_collection(
-    ctx: Context, asked: Asked, registry: Registry, *, delete_untagged: bool, name: str
+    ctx: Context,
+    asked: Asked,
+    registry: Registry,
+    *,
+    delete_untagged: bool,
+    name: str,
+    remove_empty: bool = False,
+    instead_of: int = 0,
 ) -> Draft:
-    """Ask for a collection, with a dry run as far as there is time for one."""
+    """Ask for a collection, with a dry run as far as there is time for one.
+
+    Parameters
+    ----------
+    name : names the output files of the dry run.
+    remove_empty : the empty repositories that are found go, too.
+    instead_of : the pending request that this one replaces.
+    """
     collector = collector_of(registry)
     rules = requesting.judge(ctx, asked, Action.GC, [])
     async with ctx.store.reading() as tx:
-        others = await tx.requests.open_on(registry.name, Action.GC)
+        others = [
+            other
+            for other in await tx.requests.open_on(registry.name, Action.GC)
+            if other.id != instead_of
+        ]
         windows = await tx.windows.open_on(registry.name)
     if others:
         raise Refusal(
@@ -135,6 +153,7 @@ async def request_collection(
         if delete_untagged:
             raise Refusal(f"The dry run failed: {error.sentence}", error.hint) from error
         note = f"No preview: {error.sentence}"
+    empty = await emptying.look(ctx, registry)
     by_request: dict[int, int] = {}
     for window in windows:
         by_request[window.request] = by_request.get(window.request, 0) + window.size
@@ -148,5 +167,9 @@ async def request_collection(
         "until": {str(w.request): w.until for w in windows},
         "mode": collector.mode,
         "unsafe": collector.is_live,
+        "empty": empty,
+        emptying.PLANNED: empty["names"] if empty and remove_empty else [],
     }
+    if instead_of:
+        plan["replaces"] = instead_of
     return requesting.draft(ctx, asked, registry, Action.GC, rules, plan=plan)

@@ -42,7 +42,9 @@ async def outcome(
         "disk_after": list(usage) if usage else None,
         "taken_over": bool(progress.get("taken_over")),
         "without_pushes": _seconds(times, Step.SWITCH, Step.REPORT),
-        "collecting": _seconds(times, Step.COLLECT, Step.RESTART),
+        "collecting": _seconds(
+            times, Step.COLLECT, Step.EMPTY if Step.EMPTY.value in times else Step.RESTART
+        ),
     }
     if planned is not None and present is not None:
         gone = [blob for blob in planned if blob not in present]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from bot.operations.context import FALLBACK_PROBE, Registry
 from bot.registry.client import RegistryClient, UploadSupport
@@ -36,13 +36,22 @@ class Proof:
     registry : its `writers` are all asked, each time.
     patience : seconds for a freshly started registry to behave.
     offline : "refused" then means that nobody listens.
+    avoid : repositories that are not tried; an upload would bring their directories back.
     """
 
-    def __init__(self, registry: Registry, patience: float, *, offline: bool) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        patience: float,
+        *,
+        offline: bool,
+        avoid: Collection[str] = (),
+    ) -> None:
         self._registry = registry
         self._patience = patience
         self._offline = offline
         self._repository = registry.probe_repository
+        self._avoid = frozenset(avoid)
         self._known: list[tuple[str, str]] = []
 
     async def accepted(self) -> None:
@@ -165,4 +174,5 @@ class Proof:
         if self._repository:
             return
         names = await self._registry.client.repositories()
-        self._repository = names[0] if names else FALLBACK_PROBE
+        usable = (name for name in names if name not in self._avoid)
+        self._repository = next(usable, FALLBACK_PROBE)

@@ -215,8 +215,8 @@ def advice(finding: Finding, host: str) -> str:
             return f"Take it away: {delete}"
         case Fault.EMPTY_REPOSITORY:
             return (
-                "It does no harm: `/registry repos` hides it, and a push fills it again. No call "
-                "of a registry removes it."
+                "It does no harm: `/registry repos` hides it, and a push fills it again. "
+                "`/registry gc` offers to remove it, where the bot can read the storage."
             )
 
 

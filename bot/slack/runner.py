@@ -11,6 +11,7 @@ from bot.slack.handlers.auditing import Auditing
 from bot.slack.handlers.base import Click, Clicked, Typed, Verb, Work
 from bot.slack.handlers.cleaning import Cleaning
 from bot.slack.handlers.deciding import Deciding
+from bot.slack.handlers.emptying import Emptying
 from bot.slack.handlers.examining import Examining
 from bot.slack.handlers.forms import Forms
 from bot.slack.handlers.locking import Locking
@@ -42,6 +43,7 @@ class VerbRunner:
         self._clicks: dict[str, Click] = {
             "share": Sharing(ctx, self._verbs).share,
             **asking.clicks,
+            **Emptying(ctx).clicks,
             **Signatures(ctx).clicks,
             **cleaning.clicks,
             **deciding.clicks,

@@ -12,7 +12,7 @@ def test_the_sequence_is_walked_from_its_first_step_to_its_last() -> None:
         walked.append(step)
         step = step.next
     assert walked == list(Step)
-    assert [step.number for step in walked] == list(range(1, 9))
+    assert [step.number for step in walked] == list(range(1, 10))
 
 
 @pytest.mark.parametrize("step", list(Step))
@@ -29,7 +29,16 @@ def test_where_a_collection_may_run_recovery_waits_before_it_restores(step: Step
 
 
 @pytest.mark.parametrize(
-    "step", [Step.SWITCH, Step.PROOF, Step.DRY_RUN, Step.COLLECT, Step.RESTART, Step.PROOF_WRITABLE]
+    "step",
+    [
+        Step.SWITCH,
+        Step.PROOF,
+        Step.DRY_RUN,
+        Step.COLLECT,
+        Step.EMPTY,
+        Step.RESTART,
+        Step.PROOF_WRITABLE,
+    ],
 )
 def test_where_pushes_may_be_off_recovery_ends_in_a_proof(step: Step) -> None:
     assert step.writes_may_be_off

@@ -141,7 +141,8 @@ def test_more_than_five_windows_are_counted(count: int) -> None:
 
 @pytest.mark.parametrize("step", list(Step))
 def test_each_step_is_shown_as_it_happens(step: Step) -> None:
-    running = made("gc", State.RUNNING, progress={"step": step.value})
+    plan = collection_plan(remove_empty=["a"])
+    running = made("gc", State.RUNNING, plan=plan, progress={"step": step.value})
     shown = request(running)
     check(shown)
     told = read(shown)

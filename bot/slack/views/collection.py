@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.gc.steps import Step
+from bot.operations.emptying import PLANNED
 from bot.rules.approval import Request, State
 from bot.slack.limits import code
+from bot.slack.views import emptying
 from bot.slack.views.blocks import (
     Block,
     Message,
@@ -71,6 +73,9 @@ def _before(shown: Request) -> list[Block]:
         if len(plan["windows"]) > 5:
             rest = len(plan["windows"]) - 5
             blocks.append(context(f"and {rest} more: {code('/registry requests')}"))
+    blocks += emptying.before(shown)
+    if plan.get("replaces"):
+        blocks.append(context(f"It takes the place of R{plan['replaces']}."))
     return blocks
 
 
@@ -90,9 +95,10 @@ def _window(plan: Mapping[str, Any], number: int, count: int) -> Block:
 
 def _steps(shown: Request) -> str:
     now = shown.progress.get("step")
-    reached = list(Step).index(Step(now)) if now else -1
+    steps = [step for step in Step if step is not Step.EMPTY or shown.plan.get(PLANNED)]
+    reached = steps.index(Step(now)) if now else -1
     lines = []
-    for number, step in enumerate(Step):
+    for number, step in enumerate(steps):
         mark = (
             ":white_check_mark:"
             if number < reached
@@ -144,6 +150,7 @@ def _report(shown: Request) -> str:
         lines.append(f"*Freed* {many(result.get('freed_blobs') or 0, 'blob')}, {measured}")
     if result.get("manifests") and shown.state is State.DONE:
         lines.append(f"*Deleted* {many(result['manifests'], 'untagged manifest')}")
+    lines += emptying.after(shown)
     left = result.get("left_blobs")
     if left:
         are, them = ("is", "it") if left == 1 else ("are", "them")
@@ -175,7 +182,7 @@ def text(shown: Request) -> str:
     """The same in a few words; "" where there is nothing to add."""
     result = shown.result
     if shown.state in {State.PENDING, State.APPROVED}:
-        return _found(shown.plan.get("preview"))
+        return f"{_found(shown.plan.get('preview'))} {emptying.text_before(shown)}".strip()
     if shown.state is State.RUNNING and shown.progress.get("step"):
         return f"Now: {Step(shown.progress['step']).label}."
     if shown.state not in _ENDED:

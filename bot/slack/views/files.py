@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 from bot.operations.browse import Inspection, Repositories, Tags
 from bot.operations.doctor import Report
+from bot.operations.emptying import PLANNED
 from bot.rules.approval import Request
 from bot.rules.health import advice
 from bot.rules.plan import DeletionPlan, PlannedDigest
 from bot.rules.policy import Action
-from bot.slack.views import doctor
+from bot.slack.views import doctor, emptying
 from bot.slack.views.deletion import is_whole
 from bot.slack.views.reading import is_cut_off
 from bot.slack.views.spreadsheet import Cell, csv_of
@@ -50,6 +51,10 @@ PLAN_HEAD = (
 
 
 def _plan(shown: Request) -> File | None:
+    if shown.action == Action.GC and not emptying.is_whole(shown):
+        names = [(name,) for name in shown.plan[PLANNED]]
+        title = f"The empty repositories that {shown.name} removes"
+        return File(f"{shown.name}-plan.csv", title, csv_of(("empty repository",), names))
     if shown.action not in _DELETIONS or is_whole(shown):
         return None
     content = csv_of(PLAN_HEAD, plan_rows(DeletionPlan.from_json(shown.plan)))

@@ -10,6 +10,7 @@ from bot.registry.client import DeleteSupport
 from bot.registry.errors import RegistryError
 from bot.settings import Settings
 from bot.settings.policy import unmatched_patterns
+from bot.slack.usergroups import UserGroups
 from bot.store.store import Store, StoreUnusable
 
 
@@ -63,6 +64,19 @@ async def _anchor(settings: Settings) -> list[Finding]:
     why = await service.why_not_in(service.slack_client(settings), channel)
     told = f"its head cannot be posted to {channel} ({why}): invite the bot there"
     return [Finding("audit", not why, told if why else f"its head is posted daily to {channel}")]
+
+
+async def _usergroups(settings: Settings) -> list[Finding]:
+    """Whether Slack tells who is in the user groups that the policy names."""
+    asked = UserGroups(service.slack_client(settings), settings.policy.usergroups)
+    await asked.refresh()
+    findings = []
+    for group in settings.policy.usergroups:
+        people = asked.members.get(group)
+        why = asked.silence.get(group, "it does not answer")
+        text = f"{len(people)} people" if people is not None else f"Slack does not tell who: {why}"
+        findings.append(Finding(f"user group {group}", people is not None, text))
+    return findings
 
 
 async def _registry(registry: Registry, known: list[str]) -> list[Finding]:

@@ -88,9 +88,16 @@ async def carry_out(
 
 
 def _everything_served(ctx: Context) -> Context:
-    """Every registry of the settings can be spoken of here, whichever channels serve it."""
+    """Every registry of the settings can be spoken of here, whichever channels serve it.
+
+    Slack is not asked who is in its user groups: what is typed here works while it is down.
+    """
     here = Channel(_NOWHERE, tuple(ctx.registries))
-    policy = dataclasses.replace(ctx.policy, channels=(here, *ctx.policy.channels))
+    policy = dataclasses.replace(
+        ctx.policy,
+        channels=(here, *ctx.policy.channels),
+        silence=dict.fromkeys(ctx.policy.usergroups, "the terminal does not ask it"),
+    )
     return dataclasses.replace(ctx, policy=policy)
 
 

@@ -5,7 +5,7 @@ Whoever may edit a user group in Slack can give themselves what the policy gives
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import aiohttp
 import structlog
@@ -45,15 +45,23 @@ class UserGroups:
     client : with the bot's token and the scope `usergroups:read`.
     groups : the ids of the groups, such as `S0ONCALL`.
     life : seconds that an answer is believed.
+    clock : seconds that only ever grow.
     """
 
-    def __init__(self, client: AsyncWebClient, groups: Iterable[str], life: float = LIFE) -> None:
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        groups: Iterable[str],
+        life: float = LIFE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._client = client
         self._groups = tuple(groups)
         self._life = life
         self._not_before: dict[str, float] = {}
         self._asking = asyncio.Lock()
-        self.members = Members(life)
+        self.members = Members(life, clock)
         self.silence: dict[str, str] = {}
 
     async def refresh(self) -> None:
@@ -63,7 +71,7 @@ class UserGroups:
         right after this does not meet one that dies in between.
         """
         async with self._asking:
-            now = time.monotonic()
+            now = self._clock()
             due = [
                 group
                 for group in self._groups
@@ -73,7 +81,7 @@ class UserGroups:
             await asyncio.gather(*(self._ask(group) for group in due))
 
     async def _ask(self, group: str) -> None:
-        asked = time.monotonic()
+        asked = self._clock()
         try:
             async with asyncio.timeout(_PATIENCE):
                 answer = await self._client.usergroups_users_list(usergroup=group)
@@ -92,18 +100,19 @@ class UserGroups:
         if code in _FINAL:
             self.members.forget(group)
         self.silence[group] = _FINAL.get(code) or _PASSING.get(code) or f"it answered {code}"
-        self._not_before[group] = time.monotonic() + max(wait, self._life / _AGAIN)
+        self._not_before[group] = self._clock() + max(wait, self._life / _AGAIN)
 
 
 class Members(Mapping[str, frozenset[str]]):
     """The people of each group by its id. A group is missing once its answer is too old."""
 
-    def __init__(self, life: float) -> None:
+    def __init__(self, life: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._life = life
         self._told: dict[str, tuple[float, frozenset[str]]] = {}
 
     def tell(self, group: str, people: frozenset[str], at: float) -> None:
-        """Believe this about a group, from `at` (of the monotonic clock) on."""
+        """Believe this about a group, from `at` (of the clock) on."""
         self._told[group] = (at, people)
 
     def forget(self, group: str) -> None:
@@ -112,7 +121,7 @@ class Members(Mapping[str, frozenset[str]]):
 
     def age(self, group: str) -> float:
         """Seconds since Slack was asked about a group; infinite where it never answered."""
-        return time.monotonic() - self._told[group][0] if group in self._told else float("inf")
+        return self._clock() - self._told[group][0] if group in self._told else float("inf")
 
     def __getitem__(self, group: str) -> frozenset[str]:
         if self.age(group) > self._life:

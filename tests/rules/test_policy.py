@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bot.rules.policy import (
     ANYONE,
+    BOT,
     Action,
     Actor,
     Approval,
@@ -35,7 +36,23 @@ GROUPS = {
     "away": Group("away", frozenset()),
     "slackers": Group("slackers", frozenset(), slack_usergroup="S1"),
     "mixed": Group("mixed", frozenset({"ULEA"}), slack_usergroup="S2"),
+    "host": Group("host", frozenset({"local:root", "local:bob"})),
 }
+HOST_ANN = Actor("local:ann", "local")
+ROOT = Actor("local:root", "local")
+SCHEDULE = Actor(BOT, "")
+
+
+def with_slack(rules: tuple[Rule, ...]) -> Policy:
+    """A policy to whom Slack has told about one of two groups, and that knows Ann's account."""
+    return Policy(
+        GROUPS,
+        rules,
+        local_accounts={"ann": "UANN", "bob": "UBOB"},
+        members={"S1": frozenset({"UZOE"})},
+    )
+
+
 ONE_LEAD = (Step(("leads",)),)
 
 
@@ -133,7 +150,7 @@ CASES = [
     pytest.param(
         [deny("no", requesters=("slackers",)), REST],
         *(ZOE, Action.DELETE, ["a:1"], ""),
-        id="deny for people that are not known",
+        id="deny for people of Slack",
     ),
     pytest.param(
         [deny("no", requesters=("mixed",)), REST],
@@ -168,7 +185,7 @@ CASES = [
         id="a rule for others does not decide",
     ),
     pytest.param(
-        [rule("x", requesters=("slackers",))],
+        [rule("x", requesters=("mixed",))],
         *(ZOE, Action.DELETE, ["a:1"], ""),
         id="people that are not known may not ask",
     ),
@@ -283,18 +300,126 @@ CASES = [
         [rule("none", steps=())], ANN, Action.DELETE, ["a:1"], "", id="required, but of nobody"
     ),
     pytest.param([confirm("x")], ANN, Action.DELETE, ["a:1"], "x", id="confirm needs no step"),
+    # Slack user groups: of S1 Slack told that Zoe is in it, of S2 nothing.
+    pytest.param(
+        [rule("x", requesters=("slackers",))], ZOE, Action.DELETE, ["a:1"], "x", id="told of"
+    ),
+    pytest.param(
+        [rule("x", requesters=("slackers",))], LEA, Action.DELETE, ["a:1"], "", id="not told of"
+    ),
+    pytest.param(
+        [rule("x", requesters=("slackers",)), REST],
+        *(LEA, Action.DELETE, ["a:1"], "rest"),
+        id="not told of: the next rule decides",
+    ),
+    pytest.param(
+        [deny("no", requesters=("slackers",)), REST],
+        *(LEA, Action.DELETE, ["a:1"], "rest"),
+        id="deny for people of whom one is not",
+    ),
+    pytest.param(
+        [rule("x", requesters=("mixed",)), REST],
+        *(ZOE, Action.DELETE, ["a:1"], ""),
+        id="nobody can tell whether the first rule decides",
+    ),
+    pytest.param(
+        [rule("x", requesters=("mixed",)), REST],
+        *(LEA, Action.DELETE, ["a:1"], "x"),
+        id="listed by id: nobody has to be asked",
+    ),
+    pytest.param(
+        [rule("x", requesters=("mixed", "slackers"))],
+        *(ZOE, Action.DELETE, ["a:1"], "x"),
+        id="in one group for certain, the other does not matter",
+    ),
+    pytest.param(
+        [REST, rule("x", requesters=("mixed",))],
+        *(ZOE, Action.DELETE, ["a:1"], "rest"),
+        id="what is not known behind the first rule does not matter",
+    ),
+    pytest.param(
+        [rule("x", repositories=("b",), requesters=("mixed",)), REST],
+        *(ZOE, Action.DELETE, ["a:1"], "rest"),
+        id="nor in a rule for other images",
+    ),
+    pytest.param(
+        [rule("x", repositories=("b",), requesters=("mixed",)), REST],
+        *(ZOE, Action.DELETE, ["a:1", "b:1"], ""),
+        id="but for one of two it does",
+    ),
+    pytest.param(
+        [rule("x", steps=(Step(("mixed",)),))],
+        *(ANN, Action.DELETE, ["a:1"], "x"),
+        id="who may approve need not be known yet",
+    ),
+    # Accounts of the host: local:ann is Ann, local:root is nobody in Slack.
+    pytest.param(
+        [rule("x", requesters=("oncall",))], HOST_ANN, Action.DELETE, ["a:1"], "x", id="Ann's own"
+    ),
+    pytest.param([REST], ROOT, Action.DELETE, ["a:1"], "rest", id="anyone, at the terminal"),
+    pytest.param(
+        [rule("x", requesters=("oncall",))], ROOT, Action.DELETE, ["a:1"], "", id="in no group"
+    ),
+    pytest.param(
+        [rule("x", requesters=("host",))], ROOT, Action.DELETE, ["a:1"], "x", id="in a group"
+    ),
+    pytest.param(
+        [rule("x", requesters=("host",))], BOB, Action.DELETE, ["a:1"], "x", id="by the other id"
+    ),
+    pytest.param(
+        [deny("no", requesters=("oncall",)), REST],
+        *(HOST_ANN, Action.DELETE, ["a:1"], ""),
+        id="a ban holds at the terminal",
+    ),
+    pytest.param(
+        [deny("no", requesters=("slackers",)), REST],
+        *(ROOT, Action.DELETE, ["a:1"], ""),
+        id="a ban of a Slack group holds for accounts of nobody",
+    ),
+    pytest.param(
+        [deny("no", requesters=("slackers",)), REST],
+        *(HOST_ANN, Action.DELETE, ["a:1"], "rest"),
+        id="but not for accounts of somebody who is not in it",
+    ),
+    pytest.param(
+        [rule("x", requesters=("mixed",)), REST],
+        *(ROOT, Action.DELETE, ["a:1"], "rest"),
+        id="an account of nobody is in no Slack group",
+    ),
+    # The bot, where a schedule asks.
+    pytest.param([REST], SCHEDULE, Action.CLEANUP, ["a:1"], "rest", id="a schedule is anyone"),
+    pytest.param([REST], SCHEDULE, Action.GC, [], "rest", id="a schedule for gc"),
+    pytest.param(
+        [rule("x", requesters=("oncall",))], SCHEDULE, Action.DELETE, ["a:1"], "", id="and nobody"
+    ),
+    pytest.param(
+        [rule("x", requesters=("mixed",)), REST],
+        *(SCHEDULE, Action.DELETE, ["a:1"], "rest"),
+        id="in no group, known or not",
+    ),
+    pytest.param(
+        [deny("no"), REST], SCHEDULE, Action.DELETE, ["a:1"], "", id="a ban of anyone holds for it"
+    ),
+    pytest.param(
+        [confirm("x")], SCHEDULE, Action.DELETE, ["a:1"], "", id="nobody would confirm it"
+    ),
+    pytest.param(
+        [confirm("x"), REST],
+        *(SCHEDULE, Action.DELETE, ["a:1"], ""),
+        id="which the next rule does not mend",
+    ),
 ]
 
 
 def test_there_are_enough_cases() -> None:
-    assert len(CASES) >= 60
+    assert len(CASES) >= 100
 
 
 @pytest.mark.parametrize(("rules", "actor", "action", "names", "expected"), CASES)
 def test_who_may_ask_for_what(
     rules: list[Rule], actor: Actor, action: Action, names: list[str], expected: str
 ) -> None:
-    verdict = Policy(GROUPS, tuple(rules)).judge(actor, action, images(*names))
+    verdict = with_slack(tuple(rules)).judge(actor, action, images(*names))
     if expected:
         assert verdict.allowed
         assert verdict.rule is not None

@@ -166,7 +166,7 @@ def test_emergencies_are_told_as_far_as_they_are_there() -> None:
     policy = _policy(emergency=emergency)
     assert (
         "*emergency*, `--emergency`, for delete, gc: you decide alone, with `--reason` of at least "
-        "20 characters and leads hears of it"
+        "20 characters; leads will be told"
     ) in read(help_(policy, ann, OPS))
     for topic, there in (("delete", True), ("gc", True), ("purge", True), ("undo", False)):
         assert ("--emergency`, for" in read(help_(policy, bob, OPS, topic))) is there

@@ -13,6 +13,7 @@ from bot.rules.approval import (
     Draft,
     Item,
     ItemState,
+    PinnedStep,
     Request,
     State,
     WindowState,
@@ -345,3 +346,37 @@ async def test_items_cannot_be_written_for_no_request(store: Store) -> None:
 
     with pytest.raises(IntegrityError):
         await write()
+
+
+async def test_two_who_decide_at_once_see_each_other(store: Store) -> None:
+    async with store.transaction() as tx:
+        made = await tx.requests.create(_draft())
+    first_holds = asyncio.Event()
+
+    async def decide(user: str) -> int:
+        """How many approvals there are after this one."""
+        async with store.transaction() as tx:
+            await tx.requests.hold(made.id)
+            if user == "U1":
+                first_holds.set()
+                await asyncio.sleep(0.1)
+            await tx.requests.decide(made.id, Decision(user, "T0TEAM", True, "", 0.0))
+            return len((await tx.requests.get(made.id)).decisions)
+
+    async def later() -> int:
+        await first_holds.wait()
+        return await decide("U2")
+
+    assert await asyncio.gather(decide("U1"), later()) == [1, 2]
+
+
+async def test_steps_are_shown_as_they_were_written_down(store: Store) -> None:
+    steps = (
+        PinnedStep(("oncall",), 1, ("U1", "U2"), ("U1",)),
+        PinnedStep(("leads", "owners"), 2, (), (), ("owners",)),
+    )
+    async with store.transaction() as tx:
+        made = await tx.requests.create(_draft(steps=steps[:1]))
+        assert made.steps == steps[:1]
+        await tx.requests.show_steps(made.id, steps)
+    assert (await _get(store, made.id)).steps == steps

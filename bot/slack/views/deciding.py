@@ -14,8 +14,8 @@ def needs(shown: Request) -> list[str]:
     """What a pending request still waits for, a line for each step; nothing once it is decided."""
     if shown.state is not State.PENDING:
         return []
-    lines = _waits(shown)
-    return [*lines[:-1], f"{lines[-1]}. Rule {code(shown.rule)}. Expires {when(shown.expires_at)}."]
+    lines, ends = _waits(shown), f"Rule {code(shown.rule)}. Expires {when(shown.expires_at)}."
+    return [*lines, ends] if len(lines) > 1 else [f"{lines[0]}. {ends}"]
 
 
 def _waits(shown: Request) -> list[str]:

@@ -109,7 +109,7 @@ def _emergency(policy: Policy, actor: Actor) -> list[str]:
             return [f"{head}: not you, but {_named(emergency.requesters) or 'nobody'}"]
         case Membership.UNKNOWN:
             return [f"{head}: refused while {_unheard(policy, emergency.requesters)}"]
-    told = f" and {_named(emergency.notify)} hears of it" if emergency.notify else ""
+    told = f"; {_named(emergency.notify)} will be told" if emergency.notify else ""
     least = max(1, emergency.min_reason_length)
     return [
         f"{head}: you decide alone, with {code('--reason')} of at least "

@@ -5,7 +5,6 @@ and what is answered, so that a crash either repeats it or leaves nothing to rep
 """
 
 import contextlib
-import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -17,7 +16,6 @@ from bot.gc.errors import GcError
 from bot.operations.context import Asked, Context
 from bot.operations.errors import Refusal
 from bot.registry.errors import RegistryError
-from bot.rules.approval import Request
 from bot.rules.policy import Actor
 from bot.slack import steps
 from bot.slack.answering import Incoming, Say, answer, by_outbox
@@ -25,6 +23,7 @@ from bot.slack.commands import CommandError, parse
 from bot.slack.form import REGISTRY, REPOSITORY, VERB
 from bot.slack.opening import FORM
 from bot.slack.people import Where
+from bot.slack.refused import record
 from bot.slack.runner import VerbRunner, Work
 from bot.slack.verbs import Kind, available
 from bot.slack.views import notices
@@ -210,21 +209,7 @@ class Dispatcher:
         self, tx: Transaction, incoming: Incoming, what: str, refusal: Refusal
     ) -> None:
         if what not in READS and what != "unknown":
-            about = await self._about(tx, incoming, refusal)
-            await tx.audit.append(
-                "refused",
-                actor=incoming.where.user,
-                team=incoming.where.team,
-                channel=incoming.where.channel,
-                registry=about.registry if about else "",
-                request_id=about.id if about else None,
-                rule=refusal.rule or (about.rule if about else ""),
-                detail={
-                    "what": what,
-                    "why": refusal.sentence[:500],
-                    "input": incoming.text[:500],
-                },
-            )
+            await record(self._ctx, tx, incoming, what, refusal)
         said = notices.refusal(
             refusal.sentence,
             refusal.hint,
@@ -234,19 +219,6 @@ class Dispatcher:
         )
         # Whoever presses Deny expects a form, and may close what comes before it has been read.
         await answer(tx, incoming, said, self._say, twice=what == "click deny")
-
-    async def _about(self, tx: Transaction, incoming: Incoming, refusal: Refusal) -> Request | None:
-        """The request that was refused something, also where the person was refused before it."""
-        number, value = refusal.request_id or incoming.number, str(incoming.body.get("value") or "")
-        if number is None:
-            by_name = re.fullmatch(r"R([0-9]{1,9})", value)
-            if not by_name:
-                return await tx.requests.by_token(value)
-            number = int(by_name[1])
-        try:
-            return await tx.requests.get(number)
-        except KeyError:
-            return None
 
     async def give_up(self, job: Job, why: str) -> None:
         """A command that was tried too often: the person is told that it was not done."""

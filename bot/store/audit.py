@@ -95,6 +95,7 @@ class AuditTrail:
         repository: str = "",
         tag: str = "",
         digest: str = "",
+        rule: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Add one line about a request, with all that every such line says.
@@ -106,6 +107,7 @@ class AuditTrail:
         ----------
         actor, team : who decided; by default the bot itself.
         channel : where that was; by default the request's own.
+        rule : the rule that said so; by default the one that decides about the request.
         """
         said = dict(detail or {})
         if actor == BOT:
@@ -127,7 +129,7 @@ class AuditTrail:
             repository=repository,
             tag=tag,
             digest=digest,
-            rule=request.rule,
+            rule=rule or request.rule,
             plan_hash=request.plan_hash,
             detail=said,
         )

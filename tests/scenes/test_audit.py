@@ -10,8 +10,9 @@ import pytest
 
 from bot.__main__ import main
 from bot.slack import notifier
+from bot.store.store import Store
 from tests.support.images import push_image
-from tests.support.team import ANN, BOB, CAT, EVE, Team
+from tests.support.team import ANN, BOB, CAT, EVE, OPS, Team
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +54,10 @@ async def test_who_did_what_is_found_and_sent(tmp_path: Path) -> None:
             hers = await team.asks(BOB, f"audit <@{EVE}|eve> --since 1h")
             assert f"1 entry by <@{EVE}> of the last 1h" in hers.text
             assert "was refused" in hers.all_text
+            assert "R1 team/api:1@" in hers.all_text
+            await team.asks(EVE, "delete team/api:9 team/web:8")
+            gone = await team.asks(BOB, "audit team/api:9")
+            assert "was refused: delete: team/api has no tag 9" in gone.all_text
             of_request = await team.asks(ANN, "audit r1 --on corp")
             assert "R2" not in of_request.all_text
             nothing = await team.asks(ANN, "audit @local:ann")
@@ -108,6 +113,36 @@ async def test_the_head_is_posted_to_a_channel_that_nobody_here_can_change(
             broken = await team.asks(ANN, "audit verify")
             assert "NOT whole" in broken.all_text
             assert "missing at the end: entry 1 was the head that was posted" in broken.all_text
+
+
+async def test_every_line_about_a_request_says_all_that_it_can(tmp_path: Path) -> None:
+    async with Team.open(tmp_path) as team:
+        for tag in ("1", "2"):
+            await push_image(team.registry.url, "team/api", tag, layers=[tag.encode()])
+        async with team.bot():
+            request = await team.request(ANN, "delete team/api:*")
+            await team.clicks(EVE, request, "Approve")
+            await team.told(EVE, "not among the approvers")
+            await team.clicks(BOB, request, "Approve")
+            await team.shows(request, "is done")
+        store = await Store.look(f"sqlite:///{tmp_path}/bot.db")
+        async with store.reading() as tx:
+            entries = await tx.audit.entries(request_id=1)
+        await store.close()
+    assert {entry.event for entry in entries} == {
+        *("request.created", "refused", "request.approved", "request.started"),
+        *("tag.delete_attempted", "tag.deleted", "request.finished"),
+    }
+    (plan_hash,) = {entry.plan_hash for entry in entries}
+    assert len(plan_hash) == 64
+    for entry in entries:
+        assert (entry.registry, entry.rule, entry.channel) == ("corp", "default", OPS), entry
+        assert entry.team
+        assert entry.digest or entry.detail.get("digests") or entry.event.startswith("request.")
+        if entry.actor == "bot":
+            assert (entry.detail["requester"], entry.detail["approvers"]) == (ANN, [BOB])
+    approved = next(entry for entry in entries if entry.event == "request.approved")
+    assert (approved.actor, len(approved.detail["digests"])) == (BOB, 2)
 
 
 async def test_nothing_is_deleted_while_the_audit_trail_cannot_be_written(tmp_path: Path) -> None:

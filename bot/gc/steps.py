@@ -20,6 +20,7 @@ class Step(StrEnum):
     EMPTY = "empty"
     RESTART = "restart"
     PROOF_WRITABLE = "proof-writable"
+    CANARY = "canary"
     REPORT = "report"
 
     @property
@@ -59,7 +60,7 @@ class Recovery(StrEnum):
     PROVE = "prove"
     """The registry should be writable: prove it, and restore where the proof fails."""
     TELL = "tell"
-    """The registry is in order: only the report is missing. Read it from the log."""
+    """The registry takes pushes again: only looking at it and the report are missing."""
 
     @property
     def waits(self) -> bool:
@@ -98,6 +99,7 @@ _LABELS = {
     Step.EMPTY: "Removing empty repositories",
     Step.RESTART: "Restarting the registry read-write",
     Step.PROOF_WRITABLE: "Proving that pushes are accepted",
+    Step.CANARY: "Pulling protected images and a sample",
     Step.REPORT: "Report",
 }
 
@@ -112,6 +114,7 @@ _RECOVERIES = {
     # The start command may have been cut off half way, with the registry stopped: run it again.
     Step.RESTART: Recovery.RESTORE,
     Step.PROOF_WRITABLE: Recovery.PROVE,
+    Step.CANARY: Recovery.TELL,
     Step.REPORT: Recovery.TELL,
 }
 

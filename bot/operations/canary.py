@@ -8,7 +8,8 @@ every layer, with its sha256.
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from bot.operations.context import Context, Registry
 from bot.operations.images import ImageReader, parsed
@@ -52,6 +53,10 @@ class Sung:
     read: int
     glanced: int
     broken: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {**asdict(self), "broken": list(self.broken)}
 
 
 async def choose(ctx: Context, registry: Registry, rng: random.Random) -> tuple[Chosen, ...]:

@@ -7,6 +7,7 @@ beside one.
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,7 +16,7 @@ from bot.gc.errors import CollectionAborted, CommandFailed, GcError
 from bot.gc.executor import Executor
 from bot.gc.report import GcProgress, GcReport
 from bot.gc.steps import Recovery, Step, recovery_for
-from bot.operations import emptying
+from bot.operations import canary, emptying
 from bot.operations.collection_request import collector_of, obstacle_of, untagged_gate
 from bot.operations.collection_result import outcome
 from bot.operations.context import Context, Registry
@@ -177,6 +178,8 @@ class Run:
         await self._registry.client.ping()
         await self._proof.accepted()
         await self._proof.remember()
+        chosen = await canary.choose(self._ctx, self._registry, random.SystemRandom())
+        await self._note(canary=[[c.repository, c.tag, c.digest] for c in chosen])
 
     async def _collect_safely(self) -> GcReport:
         if not self._live:
@@ -385,17 +388,36 @@ class Run:
             return await emptying.became(self._registry, self._empty)
         return done
 
+    async def _sing(self) -> canary.Sung | None:
+        """Pull what was chosen before; None where nothing was collected or chosen."""
+        chosen = [canary.Chosen(*one) for one in self._progress.get("canary", ())]
+        if not chosen or "planned" not in self._progress:
+            return None
+        await self._step(Step.CANARY)
+        return await canary.sing(self._ctx, self._registry, chosen)
+
+    async def _call_about(self, sung: canary.Sung) -> None:
+        """Images that were whole before the collection are not any more: loudly, in the thread."""
+        async with self._ctx.store.transaction(self._job) as tx:
+            await self._record(tx, "gc.canary_broken", must=False, broken=list(sung.broken))
+            await tx.outbox.thread(self._request.id, "canary", {"broken": list(sung.broken)})
+
     async def _report(self, report: GcReport | None, why: str, *, aborted: bool) -> None:
+        sung = await self._sing()
         await self._step(Step.REPORT)
         result = await outcome(self._collector, self._name, self._progress, report, why)
         if self._empty:
             result["emptied"] = await self._emptied()
+        result["canary"] = sung.as_json() if sung else None
+        if sung and sung.broken:
+            await self._call_about(sung)
         if aborted:
             state = State.ABORTED
         elif report is None:
             state = State.PARTLY_DONE if result.get("freed_blobs") else State.FAILED
         else:
-            state = State.PARTLY_DONE if result["left_blobs"] or result["unknown"] else State.DONE
+            unsure = result["left_blobs"] or result["unknown"] or (sung and sung.broken)
+            state = State.PARTLY_DONE if unsure else State.DONE
         async with self._ctx.store.transaction(self._job) as tx:
             await tx.requests.move(
                 self._request.id,

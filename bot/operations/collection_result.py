@@ -41,7 +41,9 @@ async def outcome(
         "disk_before": progress.get("disk_before"),
         "disk_after": list(usage) if usage else None,
         "taken_over": bool(progress.get("taken_over")),
-        "without_pushes": _seconds(times, Step.SWITCH, Step.REPORT),
+        # The images are pulled while pushes are taken again.
+        "without_pushes": _seconds(times, Step.SWITCH, Step.CANARY)
+        or _seconds(times, Step.SWITCH, Step.REPORT),
         "collecting": _seconds(
             times, Step.COLLECT, Step.EMPTY if Step.EMPTY.value in times else Step.RESTART
         ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -61,7 +62,10 @@ async def test_it_frees_what_was_deleted_and_ends_writable(tmp_path, controlled)
         assert await _writable(rig)
         await pull(controlled.url, "keep", "1")
         events = await rig.audit(request)
-        assert events.count("gc.step") == 8
+        assert events.count("gc.step") == 9
+        assert ended.result["canary"]["images"] == 1
+        assert ended.result["canary"]["broken"] == []
+        assert ended.result["canary"]["read"] > 0
 
 
 async def test_purging_an_index_frees_its_children_too(tmp_path, controlled) -> None:
@@ -286,3 +290,27 @@ async def test_a_running_command_that_cannot_tell_is_named_at_once(tmp_path, con
         assert ended.state is State.FAILED
         assert "`running` could not tell" in ended.result["why"]
         assert await rig.registry.client.probe_upload("a") is UploadSupport.ACCEPTED
+
+
+_DESTROYS = """
+import os, subprocess, sys
+done = subprocess.run(["docker-registry", "garbage-collect", *sys.argv[2:]])
+if "--dry-run" not in sys.argv:
+    os.remove(sys.argv[1])
+sys.exit(done.returncode)
+"""
+
+
+async def test_an_image_that_the_collection_broke_is_found_and_told(tmp_path, controlled) -> None:
+    kept = await push_image(controlled.url, "keep", "1", layers=[b"stays" * 1000])
+    layer = str(controlled.blob_path(kept.layer_digests[0]))
+    collect = (sys.executable, "-c", _DESTROYS, layer)
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings(collect=collect)) as rig:
+        await _garbage(rig, controlled)
+
+        ended = await rig.done(await rig.gc())
+
+        assert ended.state is State.PARTLY_DONE, ended.result
+        assert ended.result["canary"]["broken"][0].startswith("keep:1: ")
+        assert "gc.canary_broken" in await rig.audit(ended)
+        assert await _writable(rig)

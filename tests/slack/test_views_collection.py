@@ -330,3 +330,13 @@ def test_a_dry_run_with_very_much() -> None:
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_dry_runs(text: str) -> None:
     check(collection.dry_run(text, Preview(1, (text,) * 3, 1, LONG), [("R1", 1, NOW)]))
+
+
+def test_what_was_pulled_afterwards_is_told() -> None:
+    canary = {"images": 12, "read": 5_000_000, "glanced": 1, "broken": []}
+    told = _body(_ended(canary=canary))
+    assert "*Afterwards* 12 images pulled whole, 5.0 MB, every byte right" in told
+    assert "of 1 large layer only the end was read" in told
+    canary = {**canary, "broken": ["a:1: gone"]}
+    told = _body(_ended(State.PARTLY_DONE, canary=canary))
+    assert ":rotating_light: *Afterwards* 12 images pulled whole, 5.0 MB: 1 image is broken" in told

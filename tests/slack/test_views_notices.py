@@ -43,6 +43,7 @@ DATA: dict[str, Any] = {
     "step": "Dry run",
     "sentence": "The registry is being made writable again.",
     "command": "systemctl start registry",
+    "broken": ["team/api:1: The registry does not deliver the right bytes."],
 }
 NOTICES = (
     "plan",
@@ -57,6 +58,7 @@ NOTICES = (
     "undone",
     "taken over",
     "restore failed",
+    "canary",
     "file refused",
     "emergency",
     "reminder",

@@ -161,6 +161,8 @@ def _report(shown: Request) -> str:
         lines.append(f"*Time* {duration(result['collecting'])} collecting")
     if result.get("without_pushes") is not None:
         lines.append(f"*Without pushes* {duration(result['without_pushes'])}")
+    if result.get("canary"):
+        lines.append(_canary(result["canary"]))
     before, after = result.get("disk_before"), result.get("disk_after")
     if before and after:
         lines.append(f"*Disk* {_disk(before)} before, {_disk(after)} after")
@@ -171,6 +173,18 @@ def _report(shown: Request) -> str:
 
 def _why_unmeasured(why: str | None) -> str:
     return (why or "`storage_root` is not set")[:500]
+
+
+def _canary(found: Mapping[str, Any]) -> str:
+    """What pulling images whole has shown."""
+    pulled = f"{many(found['images'], 'image')} pulled whole, {size(found['read'])}"
+    glanced = found["glanced"]
+    rest = f"; of {many(glanced, 'large layer')} only the end was read" if glanced else ""
+    broken = found["broken"]
+    if not broken:
+        return f"*Afterwards* {pulled}, every byte right{rest}"
+    are = many(len(broken), "image is", "images are")
+    return f":rotating_light: *Afterwards* {pulled}: {are} broken{rest}"
 
 
 def _disk(usage: list[int]) -> str:

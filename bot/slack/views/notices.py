@@ -313,7 +313,20 @@ def _reminder(shown: Request, data: Mapping[str, Any]) -> Message:
 
 
 _ENDS = {"finished", "failed", "expired", "outdated", "cancelled", "window ended", "undone"}
+
+
+def _canary(shown: Request, data: Mapping[str, Any]) -> Message:
+    people = " ".join(f"<@{u}>" for u in dict.fromkeys([shown.requester, *shown.approvers[:20]]))
+    lines = [
+        f":rotating_light: {people}: images that were whole before the collection are not any "
+        "more. Push them again from where they were built; an undo cannot help.",
+        *(f"• {words(one, 300)}" for one in data["broken"]),
+    ]
+    return said("\n".join(lines))
+
+
 _NOTICES = {
+    "canary": _canary,
     "emergency": _emergency,
     "reminder": _reminder,
     "plan": _plan,

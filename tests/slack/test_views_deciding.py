@@ -31,7 +31,9 @@ def test_each_step_says_who_could_fill_it() -> None:
     told = read(shown)
     assert "Needs 3 approvals, each of another person, not the requester, in any order:" in told
     assert f"• :hourglass: oncall: 1 of <@{BOB}>, <@{CAT}>\n" in told
-    assert f"• :hourglass: leads or owners: 2 of <@{CAT}>, <@{DAN}>\nRule `default`. Expires" in told
+    assert (
+        f"• :hourglass: leads or owners: 2 of <@{CAT}>, <@{DAN}>\nRule `default`. Expires" in told
+    )
     assert f"leads or owners: 2 of <@{CAT}>, <@{DAN}>" in shown["text"]
     assert shown["text"].startswith(f"<@{BOB}> <@{CAT}> <@{DAN}> R42 is pending.")
 

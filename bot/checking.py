@@ -26,6 +26,7 @@ class Finding:
 async def check(settings: Settings) -> int:
     """Print a table of findings; 1 if one of them is a problem."""
     findings = [await _store(settings), await _slack(settings), *await _anchor(settings)]
+    findings += await _usergroups(settings)
     known: list[str] = []
     for registry in service.registries(settings).values():
         findings += await _registry(registry, known)

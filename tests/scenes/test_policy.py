@@ -166,8 +166,14 @@ async def test_every_refused_click_is_answered_and_found_in_the_trail(team: Team
         await team.told(EVE, "counts once")
         await team.clicks(BOB, request, "Cancel")
         await team.told(BOB, "only they can cancel")
+        await team.clicks(ANN, request, "Cancel")
+        await team.shows(request, "cancelled")
+        await team.says(CAT, "approve r1")
+        await team.told(CAT, "is cancelled")
+        await team.says(GUEST, "deny r1 --reason no")
+        await team.told(GUEST, "Guests")
     refused = await _trail(team, "refused")
-    assert [e.actor for e in refused] == [ANN, GUEST, EVE, BOB]
+    assert [e.actor for e in refused] == [ANN, GUEST, EVE, BOB, CAT, GUEST]
     assert all(e.detail["why"] for e in refused)
     # Also of the guest, who was refused before anybody looked at the request.
     assert {(e.request_id, e.registry, e.rule) for e in refused} == {(1, "corp", "web is for two")}

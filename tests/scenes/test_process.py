@@ -79,6 +79,19 @@ async def test_check_prints_a_table_and_changes_nothing(team: Team) -> None:
     assert "PROBLEM" in output
 
 
+async def test_check_asks_slack_who_is_in_the_user_groups(team: Team) -> None:
+    await push_image(team.registry.url, "probe/uploads", "1")
+    team.groups = 'oncall = { slack_usergroup = "S0ONCALL" }'
+    team.slack.add_usergroup("S0ONCALL", [BOB])
+    code, output = await _program(team, "check")
+    assert code == 0, output
+    assert "user group S0ONCALL" in output
+    team.slack.faults.fail("usergroups.users.list", error="missing_scope")
+    code, output = await _program(team, "check")
+    assert code == 1
+    assert "lacks the scope usergroups:read" in output
+
+
 async def test_sigterm_finishes_what_runs_and_ends(team: Team) -> None:
     await push_image(team.registry.url, "team/api", "1")
     await team.spawn()

@@ -8,7 +8,7 @@ import pytest
 from bot.rules.approval import State
 from bot.store import store as store_module
 from bot.store.store import Store, StoreUnusable
-from tests.support.host import RULES, Host, Told, tags_of
+from tests.support.host import CHANNEL, RULES, Host, Told, tags_of
 from tests.support.many import tag_as
 from tests.support.real_registry import RealRegistry, push_image
 
@@ -217,4 +217,22 @@ async def test_what_stands_before_it_is_named_and_a_stop_hands_it_over(
     await store.close()
     again = await host.run("approve R2")
     assert again.code == 0, again.err
+    assert await tags_of(registry, "scratch/x") == []
+
+
+async def test_accounts_count_as_their_people_and_slack_is_not_asked(
+    host: Host, registry: RealRegistry
+) -> None:
+    await push_image(registry.url, "scratch/x", "1")
+    ops = 'ops = { slack_usergroup = "S0OPS", users = ["U0BOB"] }'
+    rules = RULES.replace('requesters = ["anyone"]', 'requesters = ["ops"]', 1)
+    rules = rules.replace("[groups]", f"[groups]\n{ops}")
+    host.write(CHANNEL + rules + '[local_accounts]\nbob = "U0BOB"\nann = "U0ANN"\n')
+    told = await host.run("delete scratch/x:1", answer=True)
+    assert told.code == 1
+    assert "in the group “ops” (the terminal does not ask it)" in told.err
+    assert "the rule “scratch”" in told.err
+    assert await tags_of(registry, "scratch/x") == ["1"]
+    told = await host.run("delete scratch/x:1", account="bob", answer=True)
+    assert told.code == 0, told.err
     assert await tags_of(registry, "scratch/x") == []

@@ -20,11 +20,14 @@ from bot.operations import approvals, running
 from bot.operations.auditing import Anchoring
 from bot.operations.collection import Collection
 from bot.operations.context import Context, Registry, Timing
+from bot.operations.due import DUE, Due
 from bot.operations.locking import LOCK_ENDS, Locking
 from bot.operations.previewing import PREVIEW, Previewing
 from bot.operations.purge import Purge
 from bot.operations.reminding import remind
 from bot.operations.requesting import REMIND
+from bot.operations.retaining import RETENTION, Retaining
+from bot.operations.scheduler import SCHEDULE, Scheduler
 from bot.operations.undo import Undo
 from bot.operations.untag import Untag
 from bot.operations.worker import Handler, Worker
@@ -169,11 +172,16 @@ async def why_not_in(client: AsyncWebClient, channel: str) -> str:
     return "" if answer["channel"].get("is_member") else "not_in_channel"
 
 
+def scheduler(ctx: Context) -> Scheduler:
+    """Everything that begins by the clock."""
+    return Scheduler(ctx, {**Retaining(ctx).scheduled(), **Due(ctx).scheduled()})
+
+
 def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
     """What is done for each kind of job."""
     untag, purge, undo, collect = Untag(ctx), Purge(ctx), Undo(ctx), Collection(ctx)
     lock = Locking(ctx)
-    previews = Previewing(ctx)
+    previews, retaining, due = Previewing(ctx), Retaining(ctx), Due(ctx)
 
     async def expire(job: Job) -> None:
         async with ctx.store.transaction(job) as tx:
@@ -207,6 +215,9 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
         ANCHOR: Handler(Anchoring(ctx).run, nothing, attempts=_WITHOUT_END),
         LOCK_ENDS: Handler(lock.end, nothing, attempts=_WITHOUT_END),
         PREVIEW: Handler(previews.run, previews.give_up),
+        SCHEDULE: Handler(scheduler(ctx).run, nothing, attempts=_WITHOUT_END),
+        RETENTION: Handler(retaining.run, retaining.give_up),
+        DUE: Handler(due.run, due.give_up),
         "collect": Handler(collect.run, collect.give_up, attempts=_WITHOUT_END),
     }
 
@@ -249,6 +260,7 @@ class Service:
             identity = await identify(client, self._settings)
             worker, notifier, app = self._wire(stack, ctx, client, identity)
             await Anchoring(ctx).begin()
+            await scheduler(ctx).ensure()
             connection = await self._connect(stack, app, client)
             site = await self._listen(stack, app, ctx, connection)
             tasks = [
@@ -368,9 +380,12 @@ class Service:
                         await tx.jobs.forget(_KEPT)
                         await tx.outbox.forget(_KEPT)
                         await tx.previews.forget(_KEPT)
-                        swept = now
                     self.metrics.job_queue_depth.set(await tx.jobs.depth())
                     pending, oldest = await tx.outbox.pending()
+                if now - swept > _DAY:
+                    # Another version of the bot may have taken a schedule that it did not know.
+                    await scheduler(ctx).ensure()
+                    swept = now
                 self.metrics.outbox_pending.set(pending)
                 self.metrics.outbox_oldest_seconds.set(oldest)
                 if connection is not None:

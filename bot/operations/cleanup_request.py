@@ -37,11 +37,17 @@ class _Left:
         return ", ".join(told)
 
 
-async def request_cleanup(ctx: Context, asked: Asked, preview: Preview) -> Draft:
+async def request_cleanup(
+    ctx: Context, asked: Asked, preview: Preview, looked: cleanup.Looked | None = None
+) -> Draft:
     """Ask for what a preview shows; nothing is stored or changed yet.
 
     Tags that moved or vanished since are left out, and so are those that the keep rules keep by
     now. A protection that came in between refuses.
+
+    Parameters
+    ----------
+    looked : what the repository is like at this moment, for whoever has just looked.
 
     Raises
     ------
@@ -50,7 +56,8 @@ async def request_cleanup(ctx: Context, asked: Asked, preview: Preview) -> Draft
     """
     registry = ctx.registry(preview.registry)
     cleanup.refuse_if_changed(ctx, preview.repository, preview.spec)
-    looked = await cleanup.look(ctx, registry, preview.repository, preview.spec)
+    if looked is None:
+        looked = await cleanup.look(ctx, registry, preview.repository, preview.spec)
     left = _left(preview, looked)
     if not left.tags:
         raise Refusal(

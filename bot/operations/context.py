@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 from bot.gc.executor import Executor
 from bot.operations.errors import Refusal
 from bot.registry.client import RegistryClient
+from bot.rules import rule
 from bot.rules.policy import Actor, Policy
 from bot.rules.retention import Retention
 from bot.store.store import Store
 
-BOT = Actor("bot", "")
+BOT = Actor(rule.BOT, "")
 """Who asks when the clock does. Nobody in Slack has this id: it approves and confirms nothing."""
 
 FALLBACK_PROBE = "registry-bot/probe"

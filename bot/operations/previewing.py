@@ -12,7 +12,7 @@ from bot.operations.worker import TryLater
 from bot.registry.errors import ProtocolError, RateLimited, RegistryError, Unreachable
 from bot.rules.locks import in_the_way
 from bot.rules.policy import Action
-from bot.rules.preview import Preview, PreviewDraft, PreviewState, Result, Spec
+from bot.rules.preview import TYPED, Preview, PreviewDraft, PreviewState, Result, Spec
 from bot.store.jobs import Job, LeaseLost
 from bot.store.store import Transaction
 
@@ -154,6 +154,8 @@ async def publish(
     state = PreviewState.READY if result.goes else PreviewState.EMPTY
     if not await tx.previews.found(preview.id, state, result):
         return
+    if preview.origin != TYPED and state is PreviewState.EMPTY:
+        return  # a schedule sums these up in one line
     await tx.outbox.preview(preview.id)
     if len(result.goes) > _SCREENFUL:
         await tx.outbox.file_of_preview(preview.id, [list(row) for row in cleanup.rows(looked)])

@@ -70,9 +70,34 @@ class Previews:
         )
         return found[0] if found else None
 
-    async def of_run(self, run: str) -> list[Preview]:
+    async def of_run(self, run: str, registry: str, repository: str) -> Preview | None:
+        """What an occurrence of a schedule has begun for a repository."""
+        found = await self._select(
+            previews.c.run == run,
+            previews.c.registry == registry,
+            previews.c.repository == repository,
+        )
+        return found[0] if found else None
+
+    async def all_of_run(self, run: str, registry: str) -> list[Preview]:
         """All that belong to one occurrence of a schedule, in the order they were begun."""
-        return await self._select(previews.c.run == run)
+        return await self._select(previews.c.run == run, previews.c.registry == registry)
+
+    async def replace(self, newer: Preview) -> list[int]:
+        """End the ready ones that a schedule made before for the same repository; their numbers."""
+        statement = (
+            previews.update()
+            .where(
+                previews.c.origin == newer.origin,
+                previews.c.registry == newer.registry,
+                previews.c.repository == newer.repository,
+                previews.c.state == PreviewState.READY,
+                previews.c.id < newer.id,
+            )
+            .values(state=PreviewState.REPLACED)
+            .returning(previews.c.id)
+        )
+        return list((await self._conn.execute(statement)).scalars())
 
     async def move(
         self, number: int, before: Iterable[PreviewState], after: PreviewState, **values: Any

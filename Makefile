@@ -69,7 +69,7 @@ bench: setup ## measure, as ratios: collections through the bot against the bare
 	$(BIN)/python -m bench.collection
 
 # The pictures show emoji in colour; the tests do not look at them.
-pictures: PACKAGES += fonts-noto-color-emoji
+pictures: PACKAGES += fonts-noto-color-emoji fonts-liberation
 pictures: setup ## take the pictures of the manual anew (docs/pictures)
 	$(BIN)/python -m tools.pictures
 

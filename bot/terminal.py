@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from bot import service
@@ -17,6 +17,7 @@ from bot.operations.context import Context, Timing
 from bot.operations.worker import Handler, Worker
 from bot.rules.approval import Request, State
 from bot.rules.policy import Actor, Channel
+from bot.rules.preview import Preview, PreviewState
 from bot.screen import Screen
 from bot.settings import Settings
 from bot.slack.answering import Incoming, Said
@@ -24,10 +25,12 @@ from bot.slack.commands import CommandError, listing_for, parse
 from bot.slack.dispatch import Dispatcher
 from bot.slack.people import Where
 from bot.slack.views.blocks import Message
+from bot.slack.views.cleanup import preview as preview_message
 from bot.slack.views.progress import progress
 from bot.slack.views.request import request as request_message
 from bot.slack.views.request import stands
 from bot.slack.views.terminal import render
+from bot.store.jobs import Job
 from bot.store.store import Store, Transaction
 
 DONE, REFUSED = 0, 1
@@ -149,23 +152,28 @@ class Session:
             return await self._carry_out(begun) if begun else REFUSED
         if isinstance(self._said, Request):
             return await self._asked(self._said)
+        if isinstance(self._said, Preview):
+            return await self._previewed(self._said)
         approved = await self._begun(text)
         return await self._carry_out(approved) if approved else DONE
 
     async def _command(self, text: str) -> bool:
         """Dispatch it like one that came from Slack; False where it was refused."""
+        return await self._dispatch(self._dispatcher.command, text=text)
+
+    async def _dispatch(self, handle: Callable[[Job], Awaitable[None]], **what: str) -> bool:
         self._said, self._refused = None, False
         outcomes: list[str] = []
         worker = Worker(
             self._ctx,
-            {service.TERMINAL: Handler(self._dispatcher.command, self._dispatcher.give_up, 1)},
+            {service.TERMINAL: Handler(handle, self._dispatcher.give_up, 1)},
             lambda _, outcome: outcomes.append(outcome),
         )
         payload = {
             "user": self._me.user,
             "team": self._me.team,
             "channel": _NOWHERE,
-            "text": text,
+            **what,
         }
         async with self._ctx.store.transaction() as tx:
             job = await tx.jobs.begin(
@@ -250,6 +258,21 @@ class Session:
         self._stop.clear()  # Ctrl-C was an answer: no
         await self._command(f"cancel {made.name}")
         return REFUSED
+
+    async def _previewed(self, made: Preview) -> int:
+        """A cleanup was looked at: show what was found, and ask whether it is to be asked for."""
+        self._print(preview_message(made))
+        if made.state is not PreviewState.READY:
+            return DONE
+        answer = await self._screen.ask("Request it?", self._stop)
+        if answer is None:
+            self._screen.tell("Nobody can be asked here; --yes requests it as well.")
+        if not answer:
+            return DONE
+        click = {"action": "cleanup_request", "value": made.token}
+        if not await self._dispatch(self._dispatcher.click, **click):
+            return REFUSED
+        return await self._asked(self._said) if isinstance(self._said, Request) else REFUSED
 
     async def _carry_out(self, request: Request) -> int:
         """See an approved request through, by our own hands unless another process has it."""

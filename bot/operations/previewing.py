@@ -22,15 +22,20 @@ _SCREENFUL = 20
 
 
 async def begin(
-    ctx: Context,
     tx: Transaction,
     asked: Asked,
     registry: str,
     repository: str,
     spec: Spec,
     tags: int,
+    looked: cleanup.Looked | None = None,
 ) -> Preview:
     """Store a preview that somebody asked for, say that it is being made, and queue the look.
+
+    Parameters
+    ----------
+    tags : how many there are to look at.
+    looked : what was found, where it was looked at already; nothing is queued then.
 
     Raises
     ------
@@ -39,7 +44,7 @@ async def begin(
     lock = in_the_way(await tx.locks.active(registry), Action.CLEANUP, [repository])
     if lock is not None:
         raise locked.refusal(lock)
-    channel = ctx.announced(asked.channel, registry)
+    channel = asked.channel
     if await tx.previews.looking(registry, repository, channel):
         raise Refusal(
             f"{repository} is being looked at for a cleanup right now.",
@@ -57,6 +62,9 @@ async def begin(
     preview = await tx.previews.create(draft)
     if preview is None:
         raise Refusal("The same preview was asked for at this moment.", "Wait for it.")
+    if looked is not None:
+        await publish(tx, preview, cleanup.result_of(looked), looked)
+        return preview
     await tx.previews.progress(preview.id, tags=tags)
     await tx.jobs.add(PREVIEW, {"preview": preview.id}, dedupe=f"preview:{preview.id}")
     await tx.outbox.preview(preview.id)

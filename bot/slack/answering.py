@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.rules.approval import Request
+from bot.rules.preview import Preview
 from bot.slack.handlers.base import Said as Answer
 from bot.slack.people import Where
 from bot.slack.views import modals
@@ -48,15 +49,15 @@ class Incoming:
         return cls(where, p.get("response_url"), p)
 
 
-Said = Message | Request | None
+Said = Message | Request | Preview | None
 """What is told outside of modals."""
 
 Say = Callable[[Transaction, Incoming, Said], Awaitable[None]]
 
 
 async def by_outbox(tx: Transaction, incoming: Incoming, said: Said) -> None:
-    """Tell the person; a request that was made speaks for itself."""
-    if said is None or isinstance(said, Request):
+    """Tell the person; a request or a preview that was made speaks for itself."""
+    if said is None or isinstance(said, Request | Preview):
         return
     await tx.outbox.answer(
         {"user": incoming.where.user, "channel": incoming.where.channel, "message": said},
@@ -77,7 +78,7 @@ async def answer(
         {
             "user": incoming.where.user,
             "channel": incoming.where.channel,
-            "message": None if twice or isinstance(said, Request) else instead,
+            "message": None if twice or isinstance(said, Request | Preview) else instead,
             "modal": {"where": dict(incoming.modal), "view": _view(said, incoming.where.channel)},
         },
         incoming.response_url,
@@ -90,4 +91,8 @@ def _view(said: Answer, channel: str) -> View:
         return said.view
     if said is None:
         return modals.note("Registry", "Done.")
+    if isinstance(said, Preview):
+        return modals.note(
+            "Cleanup", f"What could go in {said.repository} is shown in the channel."
+        )
     return modals.of_message(modals.asked_for(said) if isinstance(said, Request) else said, channel)

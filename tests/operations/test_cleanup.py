@@ -213,10 +213,10 @@ async def test_a_registry_that_is_gone_fails_the_preview(
 
 async def test_two_previews_of_one_repository_at_once(rig: Rig, registry: RealRegistry) -> None:
     async with rig.store.transaction() as tx:
-        await previewing.begin(rig.ctx, tx, rig.asked(ANN), "corp", REPO, NEWEST, 0)
+        await previewing.begin(tx, rig.asked(ANN), "corp", REPO, NEWEST, 0)
     with pytest.raises(Refusal, match="being looked at"):
         async with rig.store.transaction() as tx:
-            await previewing.begin(rig.ctx, tx, rig.asked(ANN), "corp", REPO, NEWEST, 0)
+            await previewing.begin(tx, rig.asked(ANN), "corp", REPO, NEWEST, 0)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ RULES = """
 leads = { users = ["U0BOB", "U0CAT"] }
 [[rules]]
 name = "scratch"
-actions = ["delete", "gc"]
+actions = ["delete", "cleanup", "gc"]
 requesters = ["anyone"]
 approval = "confirm"
 repositories = ["scratch/**"]
@@ -40,7 +40,7 @@ requesters = ["anyone"]
 approval = "confirm"
 [[rules]]
 name = "default"
-actions = ["delete", "purge", "gc"]
+actions = ["delete", "cleanup", "purge", "gc"]
 requesters = ["anyone"]
 approval = "required"
 steps = [{ approvers = ["leads"], approvals_needed = 1 }]

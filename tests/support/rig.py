@@ -150,9 +150,7 @@ class Rig:
     async def preview(self, repository: str, spec: Spec, user: str = ANN) -> Preview:
         """Look at a repository for a cleanup, to the end."""
         async with self.store.transaction() as tx:
-            begun = await previewing.begin(
-                self.ctx, tx, self.asked(user), "corp", repository, spec, 0
-            )
+            begun = await previewing.begin(tx, self.asked(user), "corp", repository, spec, 0)
         async with self.working(), asyncio.timeout(60):
             while True:
                 async with self.store.reading() as tx:

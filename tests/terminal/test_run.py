@@ -236,3 +236,38 @@ async def test_accounts_count_as_their_people_and_slack_is_not_asked(
     told = await host.run("delete scratch/x:1", account="bob", answer=True)
     assert told.code == 0, told.err
     assert await tags_of(registry, "scratch/x") == []
+
+
+async def aged(registry: RealRegistry, repository: str) -> None:
+    for year in (2019, 2020, 2021):
+        created = f"{year}-06-01T00:00:00Z"
+        await push_image(registry.url, repository, f"v{year}", created=created)
+
+
+async def test_a_cleanup_is_shown_then_requested_and_confirmed(
+    host: Host, registry: RealRegistry
+) -> None:
+    await aged(registry, "scratch/x")
+    told = await host.run("cleanup scratch/x --keep 1", answer=True)
+    assert told.code == 0, told.err
+    assert "Goes 2 tags, the oldest first: v2019 (2019-06-01), v2020 (2020-06-01)" in told.out
+    assert "among the 1 newest: v2021" in told.out
+    assert "local:ann asks to clean up 2 tags" in told.out
+    assert await tags_of(registry, "scratch/x") == ["v2021"]
+    assert (await host.request(1)).channel == "C0OPS"
+
+
+@pytest.mark.parametrize("answer", [False, None])
+async def test_a_cleanup_that_nobody_requests(
+    host: Host, registry: RealRegistry, answer: bool | None
+) -> None:
+    await aged(registry, "team/api")
+    told = await host.run("cleanup team/api --keep 1", answer=answer)
+    assert told.code == 0
+    assert "Goes 2 tags" in told.out
+    assert ("--yes" in told.out) is (answer is None)
+    assert "request.created" not in [event for event, *_ in host.audit()]
+    nothing = await host.run("cleanup team/api --keep 9")
+    assert "Nothing to clean up" in nothing.out
+    refused = await host.run("cleanup team/api")
+    assert (refused.code, "No [[retention]] rule covers" in refused.err) == (1, True)

@@ -9,14 +9,15 @@ from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
 from bot.rules.approval import Draft, Request
 from bot.rules.policy import Action
+from bot.rules.preview import Preview
 from bot.slack.commands import Command
 from bot.slack.views.blocks import Message
 from bot.slack.views.files import File
 from bot.slack.views.modals import Modal
 from bot.store.store import Transaction
 
-Said = Message | Request | Modal | None
-"""A message for the person; a request, whose own message speaks for it; a modal; or nothing."""
+Said = Message | Request | Preview | Modal | None
+"""A message for the person; a request or preview, whose own message speaks; a modal; or nothing."""
 
 Work = Callable[[Transaction], Awaitable[Said]]
 """What is stored, and the answer to the person: run inside one transaction.

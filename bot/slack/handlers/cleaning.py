@@ -61,12 +61,20 @@ class Cleaning(Handlers):
         )
 
     async def look(self, asked: Asked, registry: str, repository: str, spec: Spec) -> Work:
-        """Begin a preview; its message in the channel speaks for itself."""
-        reader = ImageReader(self._ctx.store, self._ctx.registry(registry))
-        tags = await cleanup.tags_meant(reader, repository, spec.match)
+        """Begin a preview; its message in the channel speaks for itself.
 
-        async def work(tx: Transaction) -> None:
-            await previewing.begin(self._ctx, tx, asked, registry, repository, spec, tags)
+        In a terminal there is no message that could tell how far it is: there it is looked at once.
+        """
+        at = self._ctx.registry(registry)
+        reader = ImageReader(self._ctx.store, at)
+        tags = await cleanup.tags_meant(reader, repository, spec.match)
+        looked = None
+        if not asked.channel:
+            looked = await cleanup.look(self._ctx, at, repository, spec)
+
+        async def work(tx: Transaction) -> Preview:
+            preview = await previewing.begin(tx, asked, registry, repository, spec, tags, looked)
+            return await tx.previews.get(preview.id)
 
         return work
 

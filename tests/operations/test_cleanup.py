@@ -121,6 +121,22 @@ async def test_signatures_follow_and_are_not_counted(rig: Rig, registry: RealReg
     assert signature in await tags(registry)
 
 
+async def test_a_protected_signature_stays_though_its_image_goes(
+    rig: Rig, registry: RealRegistry
+) -> None:
+    image = await aged(registry, "a", 2019)
+    hex_ = image.digest.replace(":", "-")
+    for kind in ("sig", "att"):
+        await aged(registry, f"{hex_}.{kind}", 2024, layers=[kind.encode()])
+    held = rig.with_policy(policy(protected=[Protection(tags=("*.sig",))]))
+    preview = await held.preview(REPO, Spec(()))
+    assert goes(preview) == ["a"]
+    assert preview.result.along == (f"{hex_}.att",)
+    done = await held.done(await held.cleanup(preview))
+    assert done.state is State.DONE
+    assert await tags(registry) == [f"{hex_}.sig"]
+
+
 async def test_protected_tags_stay_and_a_new_protection_refuses(
     rig: Rig, registry: RealRegistry
 ) -> None:

@@ -211,7 +211,9 @@ async def _quiet(rig: Rig) -> None:
 
 async def all_previews(rig: Rig) -> list[Preview]:
     async with rig.store.reading() as tx:
-        numbers = (await tx.conn.execute(sa.select(previews.c.id))).scalars().all()
+        # Without an order the database may go by any index: that of the occurrences, say.
+        query = sa.select(previews.c.id).order_by(previews.c.id)
+        numbers = (await tx.conn.execute(query)).scalars().all()
         return [await tx.previews.get(number) for number in numbers]
 
 

@@ -20,6 +20,7 @@ from bot.store.jobs import Job, Jobs
 from bot.store.locks import Locks
 from bot.store.manifests import Manifests
 from bot.store.outbox import Letter, Outbox
+from bot.store.patience import PatientEngine, unbroken
 from bot.store.previews import Previews
 from bot.store.requests import Requests, Windows
 from bot.store.schema import MIGRATIONS, SchemaTooNew, db_now, migrate, version
@@ -190,7 +191,7 @@ class Store:
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
         """A consistent view; nothing written inside it is kept."""
-        async with self._engine.connect() as conn:
+        async with unbroken(self._engine.connect()) as conn:
             await conn.execution_options(**self._reads)
             yield _transaction(conn)
             await conn.rollback()
@@ -218,7 +219,7 @@ class Store:
             if self._writer:
                 await stack.enter_async_context(self._writer)
             try:
-                conn = await stack.enter_async_context(self._engine.begin())
+                conn = await stack.enter_async_context(unbroken(self._engine.begin()))
             except OperationalError as error:
                 raise StoreUnusable(
                     f"the store does not answer: {_reason(error)}",
@@ -257,7 +258,7 @@ def _engine(url: str, *, looking: bool = False) -> AsyncEngine:
             path = Path(address.database or "").absolute()
             query = {**address.query, "mode": "ro", "uri": "true"}
             address = address.set(database=f"file:{quote(str(path))}", query=query)
-        engine = create_async_engine(address)
+        engine = PatientEngine(create_async_engine(address).sync_engine)
     except ModuleNotFoundError as error:
         raise StoreUnusable(
             f"the driver for {kind} is not installed", f"install {error.name}"

@@ -1,6 +1,7 @@
 """Opening the database, migrating it, and transactions that happen whole or not at all."""
 
 import asyncio
+import random
 import sqlite3
 from pathlib import Path
 
@@ -254,3 +255,28 @@ async def test_manifests_are_kept_as_they_first_came_and_in_any_number(store: St
         }
         configs = await tx.manifests.configs(raw.digest for raw in raws)
     assert configs == {raws[0].digest: {"created": "2024"}}
+
+
+async def test_cancelled_work_never_holds_the_database(store: Store) -> None:
+    """At whatever moment somebody stops waiting: all of it happens or nothing, and others go on."""
+
+    async def work(name: str) -> None:
+        async with store.transaction() as tx:
+            await tx.jobs.add(name, dedupe=f"{name}:1")
+            await tx.now()
+            await tx.jobs.add(name, dedupe=f"{name}:2")
+
+    chance = random.Random(7)
+    for n in range(120):
+        task = asyncio.create_task(work(f"k{n}"))
+        await asyncio.sleep(chance.random() * 0.008)
+        task.cancel()
+        await asyncio.wait([task])
+        async with asyncio.timeout(5):
+            await work(f"free{n}")
+    async with store.reading() as tx:
+        kind = schema.jobs.c.kind
+        counts = sa.select(kind, sa.func.count()).group_by(kind)
+        found = {row[0]: row[1] for row in await tx.conn.execute(counts)}
+    assert set(found.values()) == {2}
+    assert all(f"free{n}" in found for n in range(120))

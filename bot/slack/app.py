@@ -112,6 +112,7 @@ class _Intake:
         self._opener = opener
         self._on_ack = on_ack
         self._suggest = suggest
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def command(self, ack: Ack, body: Body) -> None:
         start = time.monotonic()
@@ -174,13 +175,25 @@ class _Intake:
 
     async def _record(self, kind: str, key: str, row: Row, start: float) -> bool:
         left = start + _ALL_SECONDS - time.monotonic()
-        try:
-            async with asyncio.timeout(min(_STORE_SECONDS, left)):
-                async with self._store.transaction() as tx:
-                    # False means that Slack (or a finger) sent the same thing twice: that one is
-                    # recorded already, which is all the acknowledgement says.
-                    await tx.jobs.add(kind, row, dedupe=key)
-        except Exception:
-            log.exception("not recorded", kind=kind)
+        writing = asyncio.create_task(self._write(kind, key, row))
+        # Kept, and never waited for again: a database that is locked hears of the end of our
+        # patience only when it answers, and by then Slack has shown an error.
+        self._writing.add(writing)
+        writing.add_done_callback(self._written)
+        done, _ = await asyncio.wait([writing], timeout=max(0.0, min(_STORE_SECONDS, left)))
+        if not done:
+            writing.cancel()
+            log.error("not recorded in time", kind=kind)
             return False
-        return True
+        return writing.exception() is None
+
+    async def _write(self, kind: str, key: str, row: Row) -> None:
+        async with self._store.transaction() as tx:
+            # False means that Slack (or a finger) sent the same thing twice: that one is
+            # recorded already, which is all the acknowledgement says.
+            await tx.jobs.add(kind, row, dedupe=key)
+
+    def _written(self, writing: asyncio.Task[None]) -> None:
+        self._writing.discard(writing)
+        if not writing.cancelled() and (error := writing.exception()) is not None:
+            log.error("not recorded", exc_info=error)

@@ -19,13 +19,14 @@ from bot.gc import process, storage
 from bot.gc.argv import CommandSettings, collect_argv, refusal
 from bot.gc.collection import Collection
 from bot.gc.commands import SWITCH_TIMEOUT, Commands, how
+from bot.gc.ending import killed_unless_over, may_begin
 from bot.gc.errors import CollectionAborted, CommandFailed, GcError, GcOutputError
 from bot.gc.executor import Examined, Fence, unfenced
 from bot.gc.files import JobFiles, KeepsFiles
-from bot.gc.following import AbortAsked, ProgressListener, TimedOut, follow
+from bot.gc.following import ProgressListener, follow
 from bot.gc.report import GcReport, ReportParser
 from bot.gc.waiting import until_gone
-from bot.gc.words import aborted, already_running, timed_out
+from bot.gc.words import already_running
 
 __all__ = [
     "CollectionAborted",
@@ -150,26 +151,13 @@ class CommandExecutor(KeepsFiles):
         success, CommandFailed if it cannot be started, takes too long or must not be run. Whatever
         is raised: ask `wait_until_gone` before the registry becomes writable.
         """
-        if abort is not None and abort.is_set():
-            raise CollectionAborted("The collection was aborted before it began.")
-        if (reason := self.refusal()) is not None:
-            raise CommandFailed(reason, "Change the registry's gc settings.")
-        if await self.collecting():
-            raise already_running()
+        await may_begin(self, abort)
         collection = await self._begin(job, dry_run=dry_run, delete_untagged=delete_untagged)
         parser = ReportParser()
         limit = self.settings.timeout if timeout is None else timeout
         try:
-            await follow(collection, parser, on_progress, abort, limit)
-        except asyncio.CancelledError:
-            raise  # it goes on without us
-        except AbortAsked:
-            raise aborted(gone=await self._kill(collection)) from None
-        except TimedOut:
-            raise timed_out(limit, gone=await self._kill(collection)) from None
-        except BaseException:
-            await self._kill(collection)
-            raise
+            async with killed_unless_over(lambda: self._kill(collection), limit):
+                await follow(collection, parser, on_progress, abort, limit)
         finally:
             process.leave(collection.process)
         return parser.report(collection.exit_code)

@@ -23,13 +23,13 @@ from bot.gc.docker.run import Run
 from bot.gc.docker.settings import SOCKET, DockerSettings, refusal
 from bot.gc.docker.site import Lookout, is_collecting, is_server, is_up, role
 from bot.gc.docker.switching import Switched, Switching
-from bot.gc.errors import CollectionAborted, CommandFailed
+from bot.gc.ending import killed_unless_over, may_begin
+from bot.gc.errors import CommandFailed
 from bot.gc.executor import Examined, Fence, unfenced
 from bot.gc.files import JobFiles, KeepsFiles
-from bot.gc.following import AbortAsked, ProgressListener, TimedOut, follow
+from bot.gc.following import ProgressListener, follow
 from bot.gc.report import GcReport, ReportParser
 from bot.gc.waiting import until_gone
-from bot.gc.words import aborted, already_running, timed_out
 
 _LEFTOVER_AGE = 3600.0
 
@@ -165,28 +165,15 @@ class DockerExecutor(KeepsFiles):
         As `Executor.collect`. Raises GcOutputError if the output does not prove success,
         CommandFailed if it cannot be started, takes too long or must not be run.
         """
-        if abort is not None and abort.is_set():
-            raise CollectionAborted("The collection was aborted before it began.")
-        if (reason := self.refusal()) is not None:
-            raise CommandFailed(reason, "Change the registry's gc settings.")
-        if await self.collecting():
-            raise already_running()
+        await may_begin(self, abort)
         await self._sweep()
         limit = self.settings.timeout if timeout is None else timeout
         run = await self._begin(job, dry_run=dry_run, delete_untagged=delete_untagged)
         try:
-            await self._follow(run, on_progress, abort, limit)
-            await run.save_output()
-            code = await run.exit_code()
-        except asyncio.CancelledError:
-            raise  # it goes on without us
-        except AbortAsked:
-            raise aborted(gone=await run.kill()) from None
-        except TimedOut:
-            raise timed_out(limit, gone=await run.kill()) from None
-        except BaseException:
-            await run.kill()
-            raise
+            async with killed_unless_over(run.kill, limit):
+                await self._follow(run, on_progress, abort, limit)
+                await run.save_output()
+                code = await run.exit_code()
         finally:
             await run.detach()
         await self._engine.remove(run.id, "the collection's container")

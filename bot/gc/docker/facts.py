@@ -31,11 +31,6 @@ class Storage:
     root: PurePosixPath | None = None
     redis: bool = False
 
-    @property
-    def on_disk(self) -> bool:
-        """Whether it is known to be in a directory."""
-        return self.root is not None
-
 
 def environment(config: Mapping[str, object]) -> dict[str, str]:
     """The variables of a container's `Config`."""

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.operations.context import Context, Registry
-from bot.operations.images import ImageReader, parsed
+from bot.operations.images import parsed
 from bot.registry.errors import Corrupt, NotFound, RegistryError
-from bot.registry.manifest import Descriptor, Image
+from bot.registry.manifest import Descriptor, Image, Index
 from bot.rules.policy import Target
 
 PROTECTED = 40
@@ -81,18 +81,16 @@ async def choose(ctx: Context, registry: Registry, rng: random.Random) -> tuple[
             (protected if held else others).append((name, tag))
     wanted = rng.sample(protected, min(PROTECTED, len(protected)))
     wanted += rng.sample(others, min(SAMPLE, len(others)))
-    return await _whole(ctx, registry, wanted)
+    return await _whole(registry, wanted)
 
 
-async def _whole(
-    ctx: Context, registry: Registry, wanted: Iterable[tuple[str, str]]
-) -> tuple[Chosen, ...]:
+async def _whole(registry: Registry, wanted: Iterable[tuple[str, str]]) -> tuple[Chosen, ...]:
     """Those that can be pulled now: what is broken before the collection says nothing of it."""
     found: list[Chosen] = []
     for repository, tag in wanted:
         try:
             digest = (await registry.client.head(repository, tag)).digest
-            for blob in await _blobs(ctx, registry, repository, digest):
+            for blob in await _blobs(registry, repository, digest):
                 await registry.client.check_blob(repository, blob)
         except (NotFound, Corrupt):
             continue
@@ -100,9 +98,7 @@ async def _whole(
     return tuple(found)
 
 
-async def sing(
-    ctx: Context, registry: Registry, chosen: Sequence[Chosen], *, most: int = MOST_BYTES
-) -> Sung:
+async def sing(registry: Registry, chosen: Sequence[Chosen], *, most: int = MOST_BYTES) -> Sung:
     """Pull every chosen image whole, by the digest that it had.
 
     A registry that does not answer makes the image count as broken: nothing is assumed.
@@ -116,7 +112,7 @@ async def sing(
         nonlocal left, read, glanced
         async with turns:
             try:
-                for blob in await _blobs(ctx, registry, image.repository, image.digest):
+                for blob in await _blobs(registry, image.repository, image.digest):
                     key = (image.repository, str(blob.digest))
                     if key in seen:
                         continue
@@ -135,25 +131,18 @@ async def sing(
     return Sung(len(chosen), read, glanced, tuple(sorted(broken)))
 
 
-async def _blobs(
-    ctx: Context, registry: Registry, repository: str, digest: str
-) -> list[Descriptor]:
-    """Every blob of an image or of all images in an index; the manifests are read anew.
+async def _blobs(registry: Registry, repository: str, digest: str) -> list[Descriptor]:
+    """Every blob of an image or of all images in an index, by what the registry has now.
 
     Raises
     ------
     NotFound : the manifest or one below it is not there.
     """
-    reader = ImageReader(ctx.store, registry)
-    await registry.client.manifest(repository, digest)
-    raws, missing = await reader.read(repository, [digest])
-    if missing:
-        raise NotFound(f"{repository}@{min(missing)[:19]} is not in the registry.", "")
+    manifest = parsed(await registry.client.manifest(repository, digest))
+    if isinstance(manifest, Image):
+        return list(manifest.blobs)
     blobs: list[Descriptor] = []
-    for below, raw in raws.items():
-        if below != digest:
-            await registry.client.manifest(repository, below)
-        manifest = parsed(raw)
-        if isinstance(manifest, Image):
-            blobs += manifest.blobs
+    if isinstance(manifest, Index):
+        for child in manifest.children:
+            blobs += await _blobs(registry, repository, child.digest)
     return blobs

@@ -394,7 +394,7 @@ class Run:
         if not chosen or "planned" not in self._progress:
             return None
         await self._step(Step.CANARY)
-        return await canary.sing(self._ctx, self._registry, chosen)
+        return await canary.sing(self._registry, chosen)
 
     async def _call_about(self, sung: canary.Sung) -> None:
         """Images that were whole before the collection are not any more: loudly, in the thread."""

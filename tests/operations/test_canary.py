@@ -35,7 +35,7 @@ async def test_every_byte_is_read(rig: Rig, registry: RealRegistry) -> None:
     child = await push_image(registry.url, "a", "", layers=layers, platform=("linux", "amd64"))
     await push_index(registry.url, "a", "multi", [child])
     chosen = await _chosen(rig)
-    sung = await canary.sing(rig.ctx, rig.registry, chosen)
+    sung = await canary.sing(rig.registry, chosen)
     assert sung.images == 1
     assert sung.broken == ()
     assert sung.read >= 300_000
@@ -65,14 +65,14 @@ async def test_a_layer_that_a_collection_broke_is_found(
         path.write_bytes(
             data[:-1] if damage == "short" else data[:50] + bytes([data[50] ^ 1]) + data[51:]
         )
-    sung = await canary.sing(rig.ctx, rig.registry, chosen)
+    sung = await canary.sing(rig.registry, chosen)
     assert len(sung.broken) == 1
     assert sung.broken[0].startswith("a:1: ")
 
 
 async def test_too_much_is_glanced_at(rig: Rig, registry: RealRegistry) -> None:
     await push_image(registry.url, "a", "1", layers=[b"a" * 300_000])
-    sung = await canary.sing(rig.ctx, rig.registry, await _chosen(rig), most=0)
+    sung = await canary.sing(rig.registry, await _chosen(rig), most=0)
     assert sung.read == 0
     assert sung.glanced > 0
     assert sung.broken == ()
@@ -82,5 +82,5 @@ async def test_a_manifest_that_is_gone_is_broken(rig: Rig, registry: RealRegistr
     pushed = await push_image(registry.url, "a", "1")
     chosen = await _chosen(rig)
     await rig.registry.client.delete_manifest("a", pushed.digest)
-    sung = await canary.sing(rig.ctx, rig.registry, chosen)
+    sung = await canary.sing(rig.registry, chosen)
     assert "a:1" in sung.broken[0]

@@ -42,6 +42,12 @@ def seconds(value: str | None) -> float:
         return 0.0
 
 
+def retry_after(error: SlackApiError) -> float:
+    """The seconds for which Slack wants to be left alone; 0 where it does not say."""
+    headers = getattr(error.response, "headers", None) or {}
+    return seconds(headers.get("Retry-After"))
+
+
 def code_of(error: SlackApiError) -> str:
     """Slack's word for an error; "" where its answer could not be read."""
     # Then the SDK hands out the bare HTTP response, which knows no words.

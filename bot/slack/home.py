@@ -8,6 +8,7 @@ from bot.operations.context import Context
 from bot.operations.errors import Refusal
 from bot.operations.overview import overview
 from bot.operations.worker import TryLater
+from bot.slack.delivery import retry_after
 from bot.slack.people import People, Where
 from bot.slack.views import home as view
 from bot.store.jobs import Job
@@ -52,11 +53,10 @@ class Home:
         try:
             await self._client.views_publish(user_id=where.user, view=shown)
         except SlackApiError as error:
-            headers = getattr(error.response, "headers", {}) or {}
             if getattr(error.response, "status_code", 200) == 200:
                 log.warning("Slack refused a home tab", error=str(error.response.data)[:500])
             elif now - job.created_at < _LATEST:
-                raise TryLater(float(headers.get("Retry-After") or _AGAIN)) from error
+                raise TryLater(retry_after(error) or _AGAIN) from error
 
     async def give_up(self, job: Job, why: str) -> None:
         """Nobody waits for it: they open the tab again."""

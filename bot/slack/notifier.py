@@ -11,7 +11,15 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.operations.context import Context
-from bot.slack.delivery import Later, Refused, backoff, code_of, is_in_slack, seconds
+from bot.slack.delivery import (
+    Later,
+    Refused,
+    backoff,
+    code_of,
+    is_in_slack,
+    retry_after,
+    seconds,
+)
 from bot.slack.limits import code
 from bot.slack.uploads import Uploads
 from bot.slack.views import announcements, audit, notices
@@ -160,9 +168,7 @@ class Notifier:
             return
         code = code_of(error)
         if status == 429 or code in _TRANSIENT:
-            headers = getattr(error.response, "headers", {}) or {}
-            wait = seconds(headers.get("Retry-After")) or backoff(letter)
-            await self._later(letter, wait, code or "429")
+            await self._later(letter, retry_after(error) or backoff(letter), code or "429")
         elif status >= 500:
             await self._later(letter, backoff(letter), str(status))
         else:
@@ -282,23 +288,29 @@ class Notifier:
             if not request.channel:
                 return ""  # asked for outside of Slack, on a registry that no channel serves
             since = await tx.requests.since_edit(number)
-        if request.message_ts and since < self._ctx.timing.edit:
-            raise Later(self._ctx.timing.edit - since + 0.01, "not more than one edit in 3 s")
-        shown = request_message(request)
-        if request.message_ts:
-            await self._with_fallback(
-                self._client.chat_update, shown, channel=request.channel, ts=request.message_ts
-            )
-            ts = request.message_ts
-        else:
-            answer = await self._with_fallback(
-                self._client.chat_postMessage, shown, channel=request.channel, **_SILENT
-            )
-            ts = str(answer["ts"])
+        self._not_too_often(request.message_ts, since)
+        ts = await self._bring_up_to_date(
+            request_message(request), request.channel, request.message_ts
+        )
         async with self._ctx.store.transaction() as tx:
             await tx.requests.change(number, message_ts=ts)
             await tx.requests.edited(number)
         return ts
+
+    def _not_too_often(self, ts: str, since: float) -> None:
+        """Leave a message alone that was edited `since` seconds ago; raises `Later`."""
+        if ts and since < self._ctx.timing.edit:
+            raise Later(self._ctx.timing.edit - since + 0.01, "not more than one edit in 3 s")
+
+    async def _bring_up_to_date(self, shown: Message, channel: str, ts: str) -> str:
+        """Edit the one message of something, or post it where there is none; its `ts`."""
+        if ts:
+            await self._with_fallback(self._client.chat_update, shown, channel=channel, ts=ts)
+            return ts
+        answer = await self._with_fallback(
+            self._client.chat_postMessage, shown, channel=channel, **_SILENT
+        )
+        return str(answer["ts"])
 
     async def _thread(self, letter: Letter) -> str:
         async with self._ctx.store.reading() as tx:
@@ -326,18 +338,10 @@ class Notifier:
             since = await tx.previews.since_edit(number)
         if not preview.channel:
             return ""
-        if preview.message_ts and since < self._ctx.timing.edit:
-            raise Later(self._ctx.timing.edit - since + 0.01, "not more than one edit in 3 s")
-        shown, ts = preview_message(preview), preview.message_ts
-        if ts:
-            await self._with_fallback(
-                self._client.chat_update, shown, channel=preview.channel, ts=ts
-            )
-        else:
-            answer = await self._with_fallback(
-                self._client.chat_postMessage, shown, channel=preview.channel, **_SILENT
-            )
-            ts = str(answer["ts"])
+        self._not_too_often(preview.message_ts, since)
+        ts = await self._bring_up_to_date(
+            preview_message(preview), preview.channel, preview.message_ts
+        )
         async with self._ctx.store.transaction() as tx:
             await tx.previews.change(number, message_ts=ts)
             await tx.previews.edited(number)

@@ -12,6 +12,8 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.delivery import retry_after
+
 log = structlog.get_logger()
 
 LIFE = 60.0
@@ -139,11 +141,6 @@ def _read(error: Exception) -> tuple[str, float]:
     """Slack's word for what went wrong, and the seconds it wants to be left alone for."""
     if not isinstance(error, SlackApiError):
         return "nothing in time" if isinstance(error, TimeoutError) else "nothing", 0.0
-    headers = getattr(error.response, "headers", None) or {}
-    try:
-        wait = float(headers.get("Retry-After", 0))
-    except ValueError:
-        wait = 0.0
     status = getattr(error.response, "status_code", 200)
     said = error.response.get("error") if error.response else None
-    return str(said or status), wait
+    return str(said or status), retry_after(error)

@@ -21,6 +21,8 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.delivery import retry_after
+
 log = structlog.get_logger()
 
 _FINISH = 5.0  # seconds for what is being handled when a wire is retired; Slack waits three
@@ -114,7 +116,7 @@ class Wire:
             why = str(error.response.get("error", "")) if error.response else "no answer"
             await self.close()
             raise NotOpened(
-                why or "an error", fatal=why in _FATAL, wait=_retry_after(error)
+                why or "an error", fatal=why in _FATAL, wait=retry_after(error)
             ) from error
         except (OSError, TimeoutError, aiohttp.ClientError, ValueError) as error:
             await self.close()
@@ -239,14 +241,6 @@ class Wire:
                     await asyncio.wait_for(self._ws.close(), 2.0)
             await self._session.close()
         self._ws = None
-
-
-def _retry_after(error: SlackApiError) -> float:
-    headers = getattr(error.response, "headers", None) or {}
-    try:
-        return max(0.0, float(headers.get("Retry-After", 0)))
-    except ValueError:
-        return 0.0
 
 
 def _reason(told: Mapping[str, Any]) -> Ending:

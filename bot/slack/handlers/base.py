@@ -41,11 +41,6 @@ class Typed:
     name: str
     agreed: str | None = None
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether the answer goes to a channel, by Share."""
-        return not self.text
-
 
 @dataclass(frozen=True, slots=True)
 class Clicked:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.store.store import Store
 from tests.support.images import push_image
 from tests.support.team import ANN, BOB, EVE, GUEST, OPS, Team
 
@@ -21,13 +20,7 @@ async def team(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 async def refused(team: Team) -> list[tuple[str, str]]:
     """Who was refused what, as the audit trail has it."""
-    store = await Store.open(f"sqlite:///{team.directory}/bot.db", 3.0)
-    try:
-        async with store.reading() as tx:
-            entries = await tx.audit.entries()
-    finally:
-        await store.close()
-    return [(e.actor, e.detail["what"]) for e in entries if e.event == "refused"]
+    return [(e.actor, e.detail["what"]) for e in await team.trail("refused")]
 
 
 async def test_details_show_the_whole_plan_to_everybody_who_sees_the_request(team: Team) -> None:

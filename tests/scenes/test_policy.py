@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.store.audit import AuditEntry
-from bot.store.store import Store
 from tests.support.images import push_image
 from tests.support.team import ANN, BOB, CAT, EVE, GUEST, OPS, Team
 
@@ -46,16 +44,6 @@ async def team(tmp_path: Path) -> AsyncIterator[Team]:
         await push_image(made.registry.url, "web/shop", "1")
         yield made
         made.check_all_messages()
-
-
-async def _trail(team: Team, event: str = "") -> list[AuditEntry]:
-    store = await Store.open(team.store_url, 3.0)
-    try:
-        async with store.reading() as tx:
-            entries = await tx.audit.entries()
-    finally:
-        await store.close()
-    return [e for e in entries if not event or e.event == event]
 
 
 async def test_two_steps_of_different_groups(team: Team) -> None:
@@ -152,7 +140,7 @@ async def test_a_group_that_slack_does_not_tell_of_lets_nobody_in(team: Team) ->
         refused = await team.told(BOB, "does not tell who is in the group")
         assert "oncall" in refused.all_text
         assert await team.tags("web/shop") == ["1"]
-    whys = [e.detail["why"] for e in await _trail(team, "refused")]
+    whys = [e.detail["why"] for e in await team.trail("refused")]
     assert any("does not tell who is in the group" in why for why in whys)
 
 
@@ -172,7 +160,7 @@ async def test_every_refused_click_is_answered_and_found_in_the_trail(team: Team
         await team.told(CAT, "is cancelled")
         await team.says(GUEST, "deny r1 --reason no")
         await team.told(GUEST, "Guests")
-    refused = await _trail(team, "refused")
+    refused = await team.trail("refused")
     assert [e.actor for e in refused] == [ANN, GUEST, EVE, BOB, CAT, GUEST]
     assert all(e.detail["why"] for e in refused)
     # Also of the guest, who was refused before anybody looked at the request.
@@ -196,7 +184,7 @@ async def test_who_stays_silent_is_reminded_then_others_are_called(team: Team) -
         )
         await team.clicks(BOB, request, "Approve")
         await team.shows(request, "is done")
-    reminded = [e.event for e in await _trail(team)]
+    reminded = [e.event for e in await team.trail()]
     assert reminded.count("request.reminded") == 1
     assert reminded.count("request.escalated") == 1
 

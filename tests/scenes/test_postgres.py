@@ -1,24 +1,16 @@
 """Two replicas of the bot on one PostgreSQL: either answers, every change happens once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.images import pull, push_image
-from tests.support.postgres import Postgres, programs
+from tests.support.postgres import Postgres
 from tests.support.team import ANN, BOB, CAT, EVE, Team
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    if programs() is None:
-        pytest.skip("PostgreSQL is not installed: `make test` installs it")
-    with Postgres() as server:
-        yield server
 
 
 @pytest.fixture

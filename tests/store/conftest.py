@@ -1,21 +1,12 @@
 """The contract of the store holds on both databases: every test here runs on each."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from bot.store.store import Store
-from tests.support.postgres import Postgres, programs
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """One server for all tests; each finds its database empty."""
-    if programs() is None:
-        pytest.skip("PostgreSQL is not installed: `make test` installs it")
-    with Postgres() as server:
-        yield server
+from tests.support.postgres import Postgres
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -18,6 +18,8 @@ from bot.playground import Workspace
 from bot.service import Service
 from bot.settings import load
 from bot.slack.limits import problems, problems_of_view
+from bot.store.audit import AuditEntry
+from bot.store.store import Store
 from tests.support.controlled_registry import ControlledRegistry
 
 ANN, BOB, CAT, EVE, GUEST = "U0ANN", "U0BOB", "U0CAT", "U0EVE", "U0GUEST"
@@ -298,6 +300,16 @@ class Team:
             heard = [m.all_text for m in self.slack.ephemerals(user)]
             raise AssertionError(f"{words} never told; heard {heard}") from None
         return found()[-1]
+
+    async def trail(self, event: str = "") -> list[AuditEntry]:
+        """The audit trail, or its entries of one kind."""
+        store = await Store.open(self.store_url, FAST.lease)
+        try:
+            async with store.reading() as tx:
+                entries = await tx.audit.entries()
+        finally:
+            await store.close()
+        return [entry for entry in entries if event in ("", entry.event)]
 
     async def tags(self, repository: str) -> list[str]:
         """What the registry itself says."""

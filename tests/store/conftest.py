@@ -8,6 +8,8 @@ import pytest
 from bot.store.store import Store
 from tests.support.postgres import Postgres
 
+_LEASE = 600.0  # seconds, so that none runs out on a slow machine: tests let time pass by
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -21,7 +23,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 async def store(database: str) -> AsyncIterator[Store]:
     """A store on an empty database."""
-    store = await Store.open(database)
+    store = await Store.open(database, _LEASE)
     yield store
     await store.close()
 
@@ -29,6 +31,6 @@ async def store(database: str) -> AsyncIterator[Store]:
 @pytest.fixture
 async def other(database: str, store: Store) -> AsyncIterator[Store]:
     """A second replica on the same database."""
-    other = await Store.open(database)
+    other = await Store.open(database, _LEASE)
     yield other
     await other.close()

@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from bot.store.jobs import Job, LeaseLost
 from bot.store.schema import db_now, jobs
 from bot.store.store import Store, Transaction
+from tests.support.clock import pass_by
 
 pytestmark = pytest.mark.anyio
 
-LEASE = 0.2
-LONG = 60.0
+LONG = 600.0
 
 
 async def _add(store: Store, kind: str = "untag", **values: Any) -> bool:
@@ -32,12 +32,10 @@ async def _claim(store: Store, worker: str = "a", lease: float = LONG) -> Job:
 async def _taken_over(store: Store, other: Store) -> tuple[Job, Job]:
     """The claim of a worker that slept too long, and that of its successor."""
     await _add(store, exclusive=True, registry="corp")
-    first = await _claim(store, "a", LEASE)
+    first = await _claim(store, "a")
     assert await other.claim_job("b", LONG) is None, "the lease still holds"
-    async with asyncio.timeout(5):
-        while (second := await other.claim_job("b", LONG)) is None:
-            await asyncio.sleep(0.02)
-    return first, second
+    await pass_by(store, LONG + 1)
+    return first, await _claim(other, "b")
 
 
 async def _row(store: Store, number: int) -> sa.RowMapping:
@@ -117,20 +115,21 @@ async def test_the_same_worker_with_an_old_fence_can_write_nothing(store: Store)
 
 async def test_a_renewed_lease_is_not_taken_over(store: Store, other: Store) -> None:
     await _add(store)
-    job = await _claim(store, "a", LEASE)
-    for _ in range(6):
-        await asyncio.sleep(LEASE / 3)
+    job = await _claim(store, "a")
+    for _ in range(3):
+        await pass_by(store, LONG * 2 / 3)
         async with store.transaction() as tx:
-            await tx.jobs.renew(job, LEASE)
+            await tx.jobs.renew(job, LONG)
         assert await other.claim_job("b", LONG) is None
 
 
 async def test_every_write_for_a_job_extends_its_lease(store: Store, other: Store) -> None:
     await _add(store)
-    job = await _claim(store, "a", LEASE)
+    job = await _claim(store, "a")
+    await pass_by(store, LONG * 2 / 3)
     async with store.transaction(job) as tx:
         await tx.audit.append("tag.deleted")
-    await asyncio.sleep(LEASE + 0.05)
+    await pass_by(store, LONG * 2 / 3)
     assert await other.claim_job("b", LONG) is None
 
 
@@ -189,11 +188,11 @@ async def test_an_abandoned_exclusive_job_goes_before_those_that_wait(
     store: Store, other: Store
 ) -> None:
     await _add(store, "collect", registry="corp", exclusive=True)
-    first = await _claim(store, "a", LEASE)
+    first = await _claim(store, "a")
     async with store.transaction() as tx:
         await tx.jobs.add("untag", registry="corp", exclusive=True, at=1.0)
         await tx.jobs.add("look", at=1.0)
-    await asyncio.sleep(LEASE + 0.05)
+    await pass_by(store, LONG + 1)
     again = await _claim(other, "b")
     assert (again.id, again.attempts) == (first.id, 2)
 
@@ -230,14 +229,14 @@ async def test_jobs_are_taken_in_the_order_of_their_time_then_of_their_number(
 
 
 async def test_a_job_does_not_run_before_its_time(store: Store) -> None:
-    await _add(store, "later", delay=LEASE)
+    await _add(store, "later", delay=LONG)
     assert await store.claim_job("a", LONG) is None
     async with store.reading() as tx:
         wait = await tx.jobs.seconds_until_next()
         assert wait is not None
-        assert 0 < wait <= LEASE
+        assert 0 < wait <= LONG
         assert await tx.jobs.depth() == 0
-    await asyncio.sleep(LEASE + 0.02)
+    await pass_by(store, LONG + 1)
     assert (await _claim(store)).kind == "later"
 
 
@@ -254,12 +253,12 @@ async def test_waiting_is_measured_to_the_next_lease_as_well(store: Store) -> No
     async with store.reading() as tx:
         assert await tx.jobs.seconds_until_next() is None
     await _add(store)
-    await _claim(store, lease=50.0)
-    await _add(store, "later", delay=100.0)
+    await _claim(store, lease=500.0)
+    await _add(store, "later", delay=1000.0)
     async with store.reading() as tx:
         wait = await tx.jobs.seconds_until_next()
         assert wait is not None
-        assert 40 < wait <= 50
+        assert 300 < wait <= 500
         assert await tx.jobs.depth() == 1
 
 
@@ -339,21 +338,22 @@ async def _history(store: Store, *rows: dict[str, Any]) -> float:
 
 
 async def test_busy_seconds_counts_what_others_held_since_then(store: Store) -> None:
+    """In kiloseconds, so that a slow machine changes nothing."""
     now = await _history(
         store,
-        {"state": "done", "started_at": -500.0, "finished_at": -400.0},  # over before
-        {"state": "done", "started_at": -150.0, "finished_at": -70.0},  # 30 of it
-        {"state": "done", "started_at": -60.0, "finished_at": -50.0},  # all 10
-        {"state": "running", "started_at": -5.0},  # 5 so far
-        {"state": "done", "started_at": -90.0, "finished_at": -80.0, "registry": "edge"},
-        {"state": "done", "started_at": -90.0, "finished_at": -80.0, "exclusive": False},
+        {"state": "done", "started_at": -500e3, "finished_at": -400e3},  # over before
+        {"state": "done", "started_at": -150e3, "finished_at": -70e3},  # 30 of it
+        {"state": "done", "started_at": -60e3, "finished_at": -50e3},  # all 10
+        {"state": "running", "started_at": -5e3},  # 5 so far
+        {"state": "done", "started_at": -90e3, "finished_at": -80e3, "registry": "edge"},
+        {"state": "done", "started_at": -90e3, "finished_at": -80e3, "exclusive": False},
         {"state": "queued"},
     )
     async with store.reading() as tx:
-        assert await tx.jobs.busy_seconds("corp", now - 100, 0) == pytest.approx(45, abs=2)
-        assert await tx.jobs.busy_seconds("corp", now - 100, 3) == pytest.approx(35, abs=2)
-        assert await tx.jobs.busy_seconds("corp", now - 55, 0) == pytest.approx(10, abs=2)
-        assert await tx.jobs.busy_seconds("nobody", now - 100, 0) == 0.0
+        assert await tx.jobs.busy_seconds("corp", now - 100e3, 0) == pytest.approx(45e3, abs=500)
+        assert await tx.jobs.busy_seconds("corp", now - 100e3, 3) == pytest.approx(35e3, abs=500)
+        assert await tx.jobs.busy_seconds("corp", now - 55e3, 0) == pytest.approx(10e3, abs=500)
+        assert await tx.jobs.busy_seconds("nobody", now - 100e3, 0) == 0.0
 
 
 async def test_a_hundred_jobs_are_each_handed_out_once(store: Store, other: Store) -> None:

@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+WORKERS ?= auto
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the tests run against that does not come from PyPI.
@@ -57,8 +58,10 @@ demo: ## play with it in the browser, without any account (DEMO="--port 8091" fo
 	@$(MAKE) --no-print-directory $(STAMP)
 	@exec $(BIN)/registry-bot demo $(DEMO)
 
-test: setup ## run the tests (on a real registry)
-	$(BIN)/python -m pytest -q
+# A file of tests stays with one worker, and files start in the order of their names: those that
+# take longest (browser, engine) come first.
+test: setup ## run the tests (on a real registry; WORKERS=1 for one after the other)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -57,6 +57,13 @@ _PLACE = """(() => {
   return top && (found === top || found.contains(top) || top.contains(found)) ? at : null;
 })()"""
 
+# Remembers whether the next click gets to an element that fits, whatever the page makes of it.
+_WATCH = """document.addEventListener("click", e => {
+  window.clickArrived = [...document.querySelectorAll(%s)].some(one =>
+    (one.contains(e.target) || e.target.closest("label")?.contains(one))
+    && (%s === null || one.textContent.trim() === %s));
+}, {capture: true, once: true}); window.clickArrived = false"""
+
 
 def selector(text: str) -> str:
     """A CSS selector as it is; a bare word such as `composer` means that `data-testid`."""
@@ -168,18 +175,32 @@ class Page:
     async def click(self, where: str, text: str | None = None, timeout: float = 10.0) -> None:
         """Click the last element that fits and, if given, has exactly this text.
 
-        Waits until it is there, enabled, and not covered by something else.
+        Waits until it is there, enabled, and not covered by something else. What is drawn anew
+        between the look and the click is clicked again, as a person would: a browser gives a
+        click to nobody whose element went away between the press and the release.
         """
         found, wanted = json.dumps(selector(where)), json.dumps(text)
-        place = _PLACE % (found, wanted, wanted)
+        end = time.monotonic() + timeout
+        while True:
+            at = await self._place(_PLACE % (found, wanted, wanted), end - time.monotonic())
+            await self.evaluate(_WATCH % (found, wanted, wanted))
+            for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+                pressed = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+                await self.send(
+                    "Input.dispatchMouseEvent", type=kind, x=at["x"], y=at["y"], **pressed
+                )
+            # Another document knows nothing of the watch: the click has led there.
+            if await self.evaluate("window.clickArrived !== false"):
+                return
+
+    async def _place(self, place: str, timeout: float) -> dict[str, float]:
+        """Where to click; a list that is still moving is waited for."""
         at, before = await self.wait_for(place, timeout), None
-        while at != before:  # a list that is still moving is waited for
+        while at != before:
             before = at
             await self.evaluate(_DRAWN)
             at = await self.wait_for(place, timeout)
-        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            pressed = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
-            await self.send("Input.dispatchMouseEvent", type=kind, x=at["x"], y=at["y"], **pressed)
+        return dict(at)
 
     async def type(self, where: str, text: str) -> None:
         """Click into a field and replace what stands in it."""

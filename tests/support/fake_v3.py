@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.support.faults import Faults, half, hang_up
+from tests.support.faults import Faults
 from tests.support.images import digest_of
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -78,26 +78,14 @@ class FakeV3(Faults):
             await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        line = f"{request.method} {request.path_qs}"
-        self.log.append(line)
+        self.log.append(f"{request.method} {request.path_qs}")
         self.authorizations.append(request.headers.get("Authorization"))
-        fault = self.take(line)
-        kind = fault.kind if fault else ""
-        if fault and kind == "fail":
-            await request.read()
-            return web.Response(status=fault.status, headers=fault.headers, body=fault.body)
-        if kind == "drop":
-            return hang_up(request)
+        return await self.play(request, self._serve)
+
+    async def _serve(self, request: web.Request) -> web.Response:
         response = await self._dispatch(request)
-        if kind == "lose":
-            return hang_up(request)
         response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
-        if fault and kind == "header":
-            for name, value in fault.headers.items():
-                response.headers.popall(name, None)
-                if value:
-                    response.headers[name] = value
-        return await half(request, response) if kind == "truncate" else response
+        return response
 
     async def _dispatch(self, request: web.Request) -> web.Response:
         for pattern, name in _ROUTES:

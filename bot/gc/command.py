@@ -160,7 +160,7 @@ class CommandExecutor(KeepsFiles):
                 await follow(collection, parser, on_progress, abort, limit)
         finally:
             process.leave(collection.process)
-        return parser.report(collection.exit_code)
+        return self._files.report(parser, collection.exit_code)
 
     async def collecting(self) -> bool:
         """Whether a collection runs, whoever started it.
@@ -217,9 +217,14 @@ class CommandExecutor(KeepsFiles):
         argv = collect_argv(self.settings, dry_run=dry_run, delete_untagged=delete_untagged)
         self._files.prepared()
         output = self._files.output(job, dry_run=dry_run)
-        lock = await self._take_lock()
+        with self._files.writing():
+            lock = await self._take_lock()
         try:
-            with output.stdout.open("wb") as stdout, output.stderr.open("wb") as stderr:
+            with (
+                self._files.writing(),
+                output.stdout.open("wb") as stdout,
+                output.stderr.open("wb") as stderr,
+            ):
                 # Version 3 would try to export traces over the network.
                 quiet = {**self._commands.environ, "OTEL_TRACES_EXPORTER": "none"}
                 child = process.spawn(argv, stdout=stdout, stderr=stderr, lock=lock, environ=quiet)

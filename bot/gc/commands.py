@@ -31,7 +31,7 @@ class Commands:
         if code:
             raise CommandFailed(
                 f"`{field}` failed: `{words[0]}` {how(code)}.{said}",
-                "Put its cause right, then run the command by hand on the bot's host.",
+                _AFTERWARDS.get(field, "Put its cause right; the bot goes on trying."),
             )
 
     async def ask(self, field: str, words: tuple[str, ...], timeout: float) -> tuple[int, str]:
@@ -45,6 +45,15 @@ class Commands:
             quoted(words), output=output, timeout=timeout, environ=self.environ
         )
         return code, process.told(output)
+
+
+_AFTERWARDS = {
+    "start": "Put its cause right; the bot goes on trying. Or run the command by hand on the bot's "
+    "host.",
+    # By hand these would leave a registry behind that nobody can push to.
+    "start_read_only": "Put its cause right, then collect again.",
+    "stop": "Put its cause right, then collect again.",
+}
 
 
 def how(code: int) -> str:

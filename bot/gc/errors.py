@@ -3,6 +3,7 @@
 GcError
 ├── GcOutputError       the collection ran, and what it printed does not prove success
 ├── CommandFailed       a command could not be started, failed, or took too long
+│   └── NotKept         the bot's own disk does not take what is to be kept
 └── CollectionAborted   somebody asked for the collection to stop, and it was killed
 """
 
@@ -25,6 +26,10 @@ class GcOutputError(GcError):
 
 class CommandFailed(GcError):
     """A command of the operator's could not be started, failed, or took too long."""
+
+
+class NotKept(CommandFailed):
+    """What a collection prints, or is about to delete, cannot be written to the bot's disk."""
 
 
 class CollectionAborted(GcError):

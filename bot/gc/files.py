@@ -1,11 +1,13 @@
 """What is kept on disk about the collections of one registry: outputs, plans, notes."""
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bot.gc.errors import GcOutputError
+from bot.gc.errors import GcOutputError, NotKept
 from bot.gc.following import Output
 from bot.gc.report import GcReport, ReportParser
 
@@ -20,9 +22,42 @@ class JobFiles:
         self._directory = directory
 
     def prepared(self) -> Path:
-        """The directory, made and private."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """The directory, made and private. Raises NotKept."""
+        with self.writing():
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._directory
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Raises NotKept where the disk does not take what is written inside."""
+        try:
+            yield
+        except OSError as error:
+            raise self._not_kept(error.strerror or str(error)) from error
+
+    def report(self, parser: ReportParser, exit_code: int | None) -> GcReport:
+        """The report of what was read from the files.
+
+        Raises NotKept where it proves nothing and the disk is full, GcOutputError elsewhere.
+        """
+        try:
+            return parser.report(exit_code)
+        except GcOutputError as error:
+            if self._is_full():
+                raise self._not_kept("the disk is full, so what it printed is lost") from error
+            raise
+
+    def _is_full(self) -> bool:
+        try:
+            return shutil.disk_usage(self._directory).free == 0
+        except OSError:
+            return False
+
+    def _not_kept(self, why: str) -> NotKept:
+        return NotKept(
+            f"The bot cannot keep the output of the collection in {self._directory}: {why}.",
+            "Free some space there, on the bot's own disk, then collect again.",
+        )
 
     def of_registry(self, suffix: str) -> Path:
         """A file that belongs to no job."""
@@ -52,7 +87,7 @@ class JobFiles:
                 f"There is no output of a collection for {job}: it never began.",
                 "Collect again.",
             ) from error
-        return parser.report(exit_code)
+        return self.report(parser, exit_code)
 
     def forget(self, job: str) -> None:
         """Remove the files of a job."""
@@ -64,11 +99,12 @@ class JobFiles:
             self.of_job(job, suffix).unlink(missing_ok=True)
 
     def write_note(self, job: str, sizes: Mapping[str, int]) -> None:
-        """Keep the bytes of each blob that a job is about to delete."""
+        """Keep the bytes of each blob that a job is about to delete. Raises NotKept."""
         path = self.prepared() / self.of_job(job, "plan.json").name
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(dict(sizes)), encoding="ascii")
-        draft.replace(path)
+        with self.writing():
+            draft.write_text(json.dumps(dict(sizes)), encoding="ascii")
+            draft.replace(path)
 
     def read_note(self, job: str) -> dict[str, int] | None:
         """What `write_note` kept; None if there is nothing, or nothing that can be read."""

@@ -202,7 +202,9 @@ class ReportParser:
                 "Look for empty `link` files below `_manifests` in the storage, and push the "
                 "damaged image again.",
             )
-        return GcOutputError(f"The collection {what}{': ' + quote if quote else '.'}", _READ_LOG)
+        return GcOutputError(
+            f"The collection {what}{': ' + quote if quote else '.'}", _advice(text)
+        )
 
     def _unproven(self) -> GcOutputError:
         if self._usage:
@@ -224,3 +226,43 @@ class ReportParser:
     def _quote(self) -> str:
         text = self._fatal or " / ".join(list(self._remarks)[-3:])
         return text if len(text) <= _QUOTE_LIMIT else text[: _QUOTE_LIMIT - 1] + "…"
+
+
+_ADVICE = (
+    (
+        ("no space left on device", "disk quota exceeded"),
+        "A disk is full where the collection runs: free some space there, then collect again.",
+    ),
+    (
+        ("no such container", "is not running"),
+        "Correct the container's name in `collect`, or start the container, then collect again.",
+    ),
+    (
+        ("executable file not found", "command not found", ": not found"),
+        "The program in `collect` is missing where the collection runs: correct its name, or give "
+        "its full path.",
+    ),
+    (
+        (
+            "could not resolve hostname",
+            "connection refused",
+            "connection timed out",
+            "connection closed",
+            "no route to host",
+            "host key verification failed",
+            "permission denied (",
+            "cannot connect to the docker daemon",
+        ),
+        "Run the words of `collect` by hand, as the bot's user on its host: they must reach the "
+        "registry's host without a question.",
+    ),
+)
+
+
+def _advice(text: str) -> str:
+    """What to do about a collection that failed with these last words."""
+    said = text.lower()
+    for signs, hint in _ADVICE:
+        if any(sign in said for sign in signs):
+            return hint
+    return _READ_LOG

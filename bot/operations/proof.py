@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from bot.operations.context import FALLBACK_PROBE, Registry
 from bot.registry.client import RegistryClient, UploadSupport
-from bot.registry.errors import NotFound, RegistryError, Unreachable
+from bot.registry.errors import NotFound, RegistryError, StorageFull, Unreachable
 
 _PAUSE = 0.2
 _KNOWN = 3
@@ -159,7 +159,12 @@ class Proof:
             await asyncio.sleep(_PAUSE)
 
     async def _takes(self, writer: RegistryClient) -> bool:
-        return await writer.probe_upload(self._repository) is UploadSupport.ACCEPTED
+        try:
+            return await writer.probe_upload(self._repository) is UploadSupport.ACCEPTED
+        except StorageFull:
+            # It gets as far as writing, which maintenance mode never does. A full disk is what
+            # people collect for, and a collection that finds nothing must come to its end, too.
+            return True
 
     async def _refuses(self, writer: RegistryClient) -> bool:
         if not self._offline:

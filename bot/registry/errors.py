@@ -14,6 +14,7 @@
     ├── RateLimited            429, for longer than we wait
     ├── Corrupt                the bytes are not those of their digest, or do not come
     ├── ProtocolError          an answer that no registry should give
+    │   └── StorageFull        it would do it, and its disk has no room left
     └── CredentialsUnreadable  docker's own configuration cannot be used
 
 Sentences are fit to be shown to people: no secrets, and text from the registry only clipped.
@@ -75,6 +76,10 @@ class Corrupt(RegistryError):
 
 class ProtocolError(RegistryError):
     """An answer outside the registry protocol; often something else answers at this URL."""
+
+
+class StorageFull(ProtocolError):
+    """The registry takes changes, but the disk below its storage has no room for this one."""
 
 
 class CredentialsUnreadable(RegistryError):

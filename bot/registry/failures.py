@@ -1,10 +1,12 @@
 """From an answer that is no success to the error that says what to do."""
 
+import errno
 import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 
@@ -17,6 +19,7 @@ from bot.registry.errors import (
     RateLimited,
     ReadOnly,
     RegistryError,
+    StorageFull,
     Unauthorized,
     Unreachable,
     Unsupported,
@@ -123,6 +126,11 @@ def _server(answer: Answer, what: str) -> RegistryError:
             f"The registry is not available: {answer.url.host} answered {answer.status}.",
             "Look at the registry and the proxy in front of it, then try again.",
         )
+    if answer.status >= 500 and _is_full(answer.body):
+        return StorageFull(
+            f"The registry has no room for {what}: the disk of its storage is full.",
+            "`/registry gc` frees what was deleted; otherwise give it a larger disk.",
+        )
     if b"HTTP request to an HTTPS server" in answer.body:
         return ProtocolError(
             f"{answer.url.host} speaks TLS, and its address here begins with http.",
@@ -147,16 +155,37 @@ def _said(answer: Answer) -> str:
 
 
 def _errors(body: bytes) -> tuple[tuple[str, str], ...]:
+    return tuple((str(e["code"]), str(e.get("message") or "")) for e in _told(body))
+
+
+def _is_full(body: bytes) -> bool:
+    """Whether the filesystem's own words or number for a full disk are in an error's detail."""
+    todo: list[Any] = [error.get("detail") for error in _told(body)]
+    while todo:
+        match todo.pop():
+            case {"Err": errno.ENOSPC | errno.EDQUOT}:  # version 2 gives the bare number
+                return True
+            case dict() as more:
+                todo += more.values()
+            case str() as text if any(words in text for words in _FULL):
+                return True
+    return False
+
+
+_FULL = ("no space left on device", "disk quota exceeded")
+
+
+def _told(body: bytes) -> list[dict[str, Any]]:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        return ()
+        return []
     listed = value.get("errors") if isinstance(value, dict) else None
-    return tuple(
-        (str(error["code"]), str(error.get("message") or ""))
+    return [
+        error
         for error in (listed if isinstance(listed, list) else ())
         if isinstance(error, dict) and isinstance(error.get("code"), str)
-    )
+    ]
 
 
 def retry_after(headers: httpx.Headers) -> float | None:

@@ -87,3 +87,21 @@ def test_retry_after() -> None:
     assert seconds("Mon, 01 Jan 2001 00:00:00 GMT") == 0
     assert seconds("soon") is None
     assert retry_after(httpx.Headers()) is None
+
+
+@pytest.mark.parametrize(
+    ("detail", "full"),
+    [
+        ('{"DriverName":"filesystem","Enclosed":{"Op":"write","Path":"/x","Err":28}}', True),
+        ('{"DriverName":"filesystem","Enclosed":{"Op":"mkdir","Path":"/x","Err":122}}', True),
+        ('{"driver":"filesystem","detail":"write /x: no space left on device"}', True),
+        ('{"DriverName":"filesystem","Enclosed":{"Op":"open","Path":"/x","Err":13}}', False),
+        ('{"Err":{"Err":"28"}}', False),
+        ("null", False),
+    ],
+)
+def test_a_full_disk_is_known_by_what_the_storage_driver_says(detail: str, full: bool) -> None:
+    said = f'{{"errors":[{{"code":"UNKNOWN","message":"unknown error","detail":{detail}}}]}}'
+    error = failure(answer(500, said, "POST"), "an upload to a")
+    assert isinstance(error, errors.StorageFull) is full
+    assert isinstance(error, errors.ProtocolError)

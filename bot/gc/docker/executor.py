@@ -24,7 +24,7 @@ from bot.gc.docker.settings import SOCKET, DockerSettings, refusal
 from bot.gc.docker.site import Lookout, is_collecting, is_server, is_up, role
 from bot.gc.docker.switching import Switched, Switching
 from bot.gc.ending import killed_unless_over, may_begin
-from bot.gc.errors import CommandFailed
+from bot.gc.errors import CommandFailed, NotKept
 from bot.gc.executor import Examined, Fence, unfenced
 from bot.gc.files import JobFiles, KeepsFiles
 from bot.gc.following import ProgressListener, follow
@@ -140,7 +140,9 @@ class DockerExecutor(KeepsFiles):
         """
 
         async def save(container: str) -> None:
-            await self._run(container, job, dry_run=False).save_output()
+            # The registry must not stay read-only because the bot's own disk is full.
+            with contextlib.suppress(NotKept):
+                await self._run(container, job, dry_run=False).save_output()
 
         await self._switching.on(self._owner(job), save, fence)
         self._switched = None
@@ -265,4 +267,4 @@ class DockerExecutor(KeepsFiles):
     def _run(self, container: str, job: str, *, dry_run: bool) -> Run:
         output = self._files.output(job, dry_run=dry_run)
         self._files.prepared()
-        return Run(self._engine, container, output, dry_run)
+        return Run(self._engine, container, self._files, output, dry_run)

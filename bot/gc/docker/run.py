@@ -9,7 +9,8 @@ from typing import Any
 from bot.gc.docker.engine import Engine
 from bot.gc.docker.errors import EngineUnreachable, NotThere
 from bot.gc.docker.frames import STDERR
-from bot.gc.errors import CommandFailed, GcOutputError
+from bot.gc.errors import CommandFailed, GcOutputError, NotKept
+from bot.gc.files import JobFiles
 from bot.gc.following import Output, refuse_deleting
 from bot.gc.report import ReportParser
 
@@ -20,10 +21,14 @@ _PATIENCE = 60.0
 
 @dataclass(slots=True)
 class Run:
-    """A collection in the container `id`. The engine keeps its output until it is removed."""
+    """A collection in the container `id`. The engine keeps its output until it is removed.
+
+    `output` is where it is copied to, among `files`.
+    """
 
     engine: Engine
     id: str
+    files: JobFiles
     output: Output
     dry_run: bool
     _pump: asyncio.Task[None] | None = field(default=None, init=False)
@@ -43,7 +48,14 @@ class Run:
             refuse_deleting(parser)
 
     async def is_running(self) -> bool:
-        """Whether it runs; waits for an engine that is away for a moment."""
+        """Whether it runs; waits for an engine that is away for a moment.
+
+        Raises NotKept where its output ended because our disk does not take it.
+        """
+        if self._pump is not None and self._pump.done():
+            lost = self._pump.exception()
+            if isinstance(lost, NotKept):
+                raise lost
         return bool((await self._state())["Running"])
 
     async def save_output(self) -> None:
@@ -87,10 +99,14 @@ class Run:
             await asyncio.gather(self._pump, return_exceptions=True)
 
     async def _copy(self, *, follow: bool) -> None:
-        with self.output.stdout.open("wb", 0) as out, self.output.stderr.open("wb", 0) as err:
+        with contextlib.ExitStack() as opened:
+            with self.files.writing():
+                out = opened.enter_context(self.output.stdout.open("wb", 0))
+                err = opened.enter_context(self.output.stderr.open("wb", 0))
             async with contextlib.aclosing(self.engine.logs(self.id, follow=follow)) as logs:
                 async for kind, piece in logs:
-                    (err if kind == STDERR else out).write(piece)
+                    with self.files.writing():
+                        (err if kind == STDERR else out).write(piece)
 
     async def _state(self) -> dict[str, Any]:
         deadline = time.monotonic() + _PATIENCE
@@ -108,5 +124,6 @@ class Run:
             await asyncio.sleep(0.5)
 
     def _files_exist(self) -> None:
-        self.output.stdout.touch()
-        self.output.stderr.touch()
+        with self.files.writing():
+            self.output.stdout.touch()
+            self.output.stderr.touch()

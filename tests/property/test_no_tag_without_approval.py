@@ -67,7 +67,10 @@ VOTES = st.sampled_from(["everybody_approves", "everybody_approves", "one_approv
 BETWEEN = st.sampled_from([*[""] * 4, "new terms", "pressed", *CHANGES, "nobody_starts_it_in_time"])
 WORK = st.sampled_from(["work", "killed"])
 AFTER = st.sampled_from(
-    ["", "undo", "undo", "retag and undo", "purge now", "the_window_ends", *CHANGES]
+    [
+        *("", "undo", "retag and undo", "retag and undo", "purge now", "the_window_ends"),
+        *("locked", "protected", "another rule"),
+    ]
 )
 MOMENTS = st.tuples(
     st.sampled_from(["put_manifest", "delete_manifest", "delete_manifest", ""]),
@@ -207,7 +210,7 @@ def test_no_tag_goes_that_no_complete_approval_named(tmp_path: Path) -> None:
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=int(os.environ.get("REGISTRY_BOT_EXAMPLES", "10")),
+                max_examples=int(os.environ.get("REGISTRY_BOT_EXAMPLES", "12")),
                 stateful_step_count=int(os.environ.get("REGISTRY_BOT_STEPS", "10")),
                 deadline=None,
                 database=None,

@@ -79,7 +79,6 @@ async def test_asked_for_in_slack_and_cancelled_by_nobody_here(team: Team) -> No
         told = await here.types("cancel R1")
         assert told.code == 1
         assert f"R1 is @{ANN}'s request" in told.err
-        assert "delete team/api:1 by @U0ANN: pending" in (await here.types("requests")).out
         await team.shows(request, "pending")
 
 
@@ -147,22 +146,6 @@ async def _collecting(team: Team, here: Beside, gate: Path) -> asyncio.subproces
                 raise AssertionError(await process.communicate())
             await asyncio.sleep(0.02)
     return process
-
-
-async def test_a_collection_outlives_its_terminal_and_serve_restores(team: Team) -> None:
-    gate = team.directory / "gate"
-    team.collect = team.registry.slow_collect(gate)
-    here = Beside(team, **ALONE)
-    process = await _collecting(team, here, gate)
-    process.kill()
-    await process.wait()
-    async with team.bot():
-        message = await _message(team, "collect garbage")
-        await team.shows(message, "still at work")
-        assert not await team.is_writable()
-        gate.touch()
-        await team.shows(message, "Freed", "restarted on the way")
-        assert await team.is_writable()
 
 
 async def test_a_collection_that_lost_its_terminal_is_ended_by_the_next_one(team: Team) -> None:

@@ -354,14 +354,14 @@ async def test_a_changed_rule_makes_open_requests_outdated(
 async def test_waiting_for_the_registrys_lock_stops_the_clock(registry, tmp_path) -> None:
     """Another exclusive job held the registry for longer than `execute_within`."""
     await push_image(registry.url, "a", "1")
-    async with Rig.open(tmp_path, registry.url, rules=policy(execute_within=0.5)) as rig:
+    async with Rig.open(tmp_path, registry.url, rules=policy(execute_within=2.0)) as rig:
         async with rig.store.transaction() as tx:
             await tx.jobs.add("collect", registry="corp", exclusive=True)
         other = await rig.store.claim_job("somebody else", lease=30)
         assert other is not None
         request = await rig.delete("a:1")
         await rig.approve(request)
-        await asyncio.sleep(0.8)  # longer than execute_within; time is what this is about
+        await asyncio.sleep(2.2)  # longer than execute_within; time is what this is about
         async with rig.store.transaction(other) as tx:
             await tx.jobs.finish(other)
         assert (await rig.finished(request)).state is State.DONE

@@ -504,7 +504,7 @@ async def test_stopping_lets_listeners_go_and_frees_the_port(workspace: Workspac
     assert page.url.startswith("http://127.0.0.1:")
     async with aiohttp.ClientSession() as http, Reader(http, page.url).events("U1") as events:
         await events.next()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await page.stop()
     await page.stop()
     assert workspace.line is line

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import bot
-from bot import auditing, checking, service, terminal
+from bot import auditing, checking, service, starting, terminal
 from bot.account import NoAccount, account
 from bot.screen import standard
 from bot.settings import Settings, SettingsError, load
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _unfit(error)
     try:
         return _COMMANDS[arguments.command](settings, arguments, environ)
-    except (service.CannotStart, SocketLost, StoreUnusable, NoAccount) as error:
+    except (starting.CannotStart, SocketLost, StoreUnusable, NoAccount) as error:
         print(f"registry-bot: {error.sentence}", file=sys.stderr)  # noqa: T201
         print(f"    {error.hint}", file=sys.stderr)  # noqa: T201
         return 1

@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import dataclass
 
-from bot import service
+from bot import starting, wiring
 from bot.gc.executor import Examined
 from bot.operations.context import FALLBACK_PROBE, Registry
 from bot.registry.client import DeleteSupport
@@ -28,7 +28,7 @@ async def check(settings: Settings) -> int:
     findings = [await _store(settings), await _slack(settings), *await _anchor(settings)]
     findings += await _usergroups(settings)
     known: list[str] = []
-    for registry in service.registries(settings).values():
+    for registry in wiring.registries(settings).values():
         findings += await _registry(registry, known)
     findings += [
         Finding("policy", True, text)
@@ -52,8 +52,8 @@ async def _store(settings: Settings) -> Finding:
 
 async def _slack(settings: Settings) -> Finding:
     try:
-        who = await service.identify(service.slack_client(settings), settings)
-    except service.CannotStart as error:
+        who = await starting.identify(wiring.slack_client(settings), settings)
+    except starting.CannotStart as error:
         return Finding("slack", False, f"{error.sentence} {error.hint}")
     return Finding("slack", True, f"workspace {who.get('team')}, {settings.slack.mode} mode")
 
@@ -62,14 +62,14 @@ async def _anchor(settings: Settings) -> list[Finding]:
     channel = settings.audit_channel
     if not channel:
         return []
-    why = await service.why_not_in(service.slack_client(settings), channel)
+    why = await starting.why_not_in(wiring.slack_client(settings), channel)
     told = f"its head cannot be posted to {channel} ({why}): invite the bot there"
     return [Finding("audit", not why, told if why else f"its head is posted daily to {channel}")]
 
 
 async def _usergroups(settings: Settings) -> list[Finding]:
     """Whether Slack tells who is in the user groups that the policy names."""
-    asked = UserGroups(service.slack_client(settings), settings.policy.usergroups)
+    asked = UserGroups(wiring.slack_client(settings), settings.policy.usergroups)
     await asked.refresh()
     findings = []
     for group in settings.policy.usergroups:

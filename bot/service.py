@@ -4,36 +4,18 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.gc.command import CommandExecutor
-from bot.gc.docker.executor import DockerExecutor
-from bot.gc.docker.settings import DockerSettings
-from bot.gc.executor import Executor
-from bot.operations import approvals, running
 from bot.operations.auditing import Anchoring
-from bot.operations.collection import Collection
-from bot.operations.context import Context, Registry, Timing
-from bot.operations.due import DUE, Due
-from bot.operations.locking import LOCK_ENDS, Locking
-from bot.operations.previewing import PREVIEW, Previewing
-from bot.operations.purge import Purge
-from bot.operations.reminding import remind
-from bot.operations.requesting import REMIND
-from bot.operations.retaining import RETENTION, Retaining
-from bot.operations.scheduler import SCHEDULE, Scheduler
-from bot.operations.undo import Undo
-from bot.operations.untag import Untag
+from bot.operations.context import Context, Timing
+from bot.operations.table import scheduler
 from bot.operations.worker import Handler, Worker
-from bot.registry.client import RegistryClient
-from bot.settings import RegistrySettings, Settings
-from bot.slack.app import CLICK, COMMAND, HOME, SUBMISSION, build_app
+from bot.settings import Settings
+from bot.slack.app import HOME, build_app
 from bot.slack.dispatch import Dispatcher
 from bot.slack.home import Home
 from bot.slack.notifier import Notifier
@@ -41,185 +23,17 @@ from bot.slack.people import People
 from bot.slack.server import events, serve_http
 from bot.slack.socket import Connection, Pace
 from bot.slack.suggesting import Suggestions
-from bot.slack.usergroups import UserGroups
 from bot.slack.wire import NotOpened
-from bot.store.jobs import Job
-from bot.store.outbox import ANCHOR
+from bot.starting import START_SECONDS, CannotStart, identify
 from bot.store.store import Store
 from bot.telemetry import Metrics
+from bot.wiring import asking_slack, context, handlers, slack_client
 
 log = structlog.get_logger()
 
-TERMINAL = "terminal"
-"""The kind of job that a command typed in a terminal is, while its process lives."""
-
-_START_SECONDS = 10.0
-_WITHOUT_END = 1_000_000  # attempts; a registry that may be read-only is never given up
 _DAY = 86400.0
 _KEPT = 30 * _DAY  # how long finished jobs and delivered messages are kept
 _HOOKS = "https://hooks.slack.com/"
-
-
-class CannotStart(Exception):
-    """The bot refuses to start. `hint` says what to do."""
-
-    def __init__(self, sentence: str, hint: str) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
-        self.hint = hint
-
-
-def registries(settings: Settings) -> dict[str, Registry]:
-    """A client for every registry of the settings and for each way to push to it."""
-    return {r.name: _registry(settings, r) for r in settings.registries}
-
-
-def _registry(settings: Settings, one: RegistrySettings) -> Registry:
-    def client(url: str) -> RegistryClient:
-        return RegistryClient(url, credentials=one.credentials, ca_file=one.ca_file)
-
-    main = client(one.url)
-    writers = tuple(main if url == one.url else client(url) for url in one.write_urls)
-    return Registry(
-        one.name,
-        main,
-        writers,
-        one.probe_repository,
-        _collector(settings, one),
-        one.gc_note,
-        one.gc_schedule,
-    )
-
-
-def _collector(settings: Settings, one: RegistrySettings) -> Executor | None:
-    if one.gc is None:
-        return None
-    if isinstance(one.gc, DockerSettings):
-        return DockerExecutor(one.gc, settings.state_dir, one.name, environ=settings.environ)
-    return CommandExecutor(one.gc, settings.state_dir, one.name, environ=settings.environ)
-
-
-def context(settings: Settings, store: Store, timing: Timing | None = None) -> Context:
-    """The rooms, wired."""
-    return Context(
-        store,
-        settings.policy,
-        registries(settings),
-        settings.max_tags_per_request,
-        settings.timezone,
-        timing or Timing(),
-        audit_channel=settings.audit_channel,
-        retention=settings.retention,
-    )
-
-
-def asking_slack(ctx: Context, client: AsyncWebClient) -> Context:
-    """The same rooms, with a policy that learns from Slack who is in its user groups."""
-    groups = UserGroups(client, ctx.policy.usergroups, ctx.timing.members)
-    policy = replace(ctx.policy, members=groups.members, silence=groups.silence)
-    return replace(ctx, policy=policy, refresh=groups.refresh)
-
-
-def slack_client(settings: Settings) -> AsyncWebClient:
-    """A client for the Web API that leaves retrying to the outbox."""
-    return AsyncWebClient(
-        token=settings.slack.bot_token.get_secret_value(),
-        base_url=settings.slack.api_url,
-        timeout=15,
-        retry_handlers=[],
-    )
-
-
-async def identify(client: AsyncWebClient, settings: Settings) -> Mapping[str, Any]:
-    """Who the tokens belong to.
-
-    Raises
-    ------
-    CannotStart : Slack refuses a token, or does not answer.
-    """
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            answer = await client.auth_test()
-            token = settings.slack.app_token
-            if settings.slack.mode == "socket" and token is not None:
-                # Bolt would retry a bad token for ever without a word.
-                await client.apps_connections_open(app_token=token.get_secret_value())
-    except SlackApiError as error:
-        method = "SLACK_APP_TOKEN" if "apps.connections" in str(error) else "the Slack tokens"
-        raise CannotStart(
-            f"Slack refuses {method}: {error.response.get('error')}.",
-            "Copy SLACK_BOT_TOKEN (xoxb-…) from OAuth & Permissions and SLACK_APP_TOKEN (xapp-…, "
-            "scope connections:write) from Basic Information of your Slack app.",
-        ) from error
-    except (OSError, TimeoutError) as error:
-        raise CannotStart(
-            f"Slack does not answer at {urlsplit(settings.slack.api_url).netloc} "
-            f"({type(error).__name__}).",
-            "Check the network, a proxy, and SLACK_API_URL.",
-        ) from error
-    return answer.data if isinstance(answer.data, dict) else {}
-
-
-async def why_not_in(client: AsyncWebClient, channel: str) -> str:
-    """Why the bot cannot post in a channel; "" if it can, as far as Slack tells."""
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            answer = await client.conversations_info(channel=channel)
-    except SlackApiError as error:
-        return str(error.response.get("error", "error"))
-    except (OSError, TimeoutError) as error:
-        return type(error).__name__
-    return "" if answer["channel"].get("is_member") else "not_in_channel"
-
-
-def scheduler(ctx: Context) -> Scheduler:
-    """Everything that begins by the clock."""
-    return Scheduler(ctx, {**Retaining(ctx).scheduled(), **Due(ctx).scheduled()})
-
-
-def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
-    """What is done for each kind of job."""
-    untag, purge, undo, collect = Untag(ctx), Purge(ctx), Undo(ctx), Collection(ctx)
-    lock = Locking(ctx)
-    previews, retaining, due = Previewing(ctx), Retaining(ctx), Due(ctx)
-
-    async def expire(job: Job) -> None:
-        async with ctx.store.transaction(job) as tx:
-            await approvals.expire(tx, await tx.requests.get(job.request_id or 0))
-            await tx.jobs.finish(job)
-
-    async def reminded(job: Job) -> None:
-        await remind(ctx, job)
-
-    async def give_up(job: Job, why: str) -> None:
-        await running.give_up(ctx, job, why)
-
-    async def drop(job: Job) -> None:
-        log.info("nobody waits at that terminal any more", job=job.id)
-
-    async def nothing(job: Job, why: str) -> None:
-        log.error("given up", kind=job.kind, job=job.id, why=why)
-
-    return {
-        COMMAND: Handler(dispatcher.command, dispatcher.give_up, attempts=3),
-        CLICK: Handler(dispatcher.click, dispatcher.give_up, attempts=3),
-        TERMINAL: Handler(drop, nothing),
-        SUBMISSION: Handler(dispatcher.submission, dispatcher.give_up, attempts=3),
-        "expire": Handler(expire, nothing, attempts=_WITHOUT_END),
-        REMIND: Handler(reminded, nothing),
-        "untag": Handler(untag.run, give_up),
-        "purge": Handler(purge.run, give_up),
-        "end window": Handler(purge.end_window, purge.give_up_window),
-        "undo": Handler(undo.run, give_up),
-        "lock": Handler(lock.run, give_up),
-        ANCHOR: Handler(Anchoring(ctx).run, nothing, attempts=_WITHOUT_END),
-        LOCK_ENDS: Handler(lock.end, nothing, attempts=_WITHOUT_END),
-        PREVIEW: Handler(previews.run, previews.give_up),
-        SCHEDULE: Handler(scheduler(ctx).run, nothing, attempts=_WITHOUT_END),
-        RETENTION: Handler(retaining.run, retaining.give_up),
-        DUE: Handler(due.run, due.give_up),
-        "collect": Handler(collect.run, collect.give_up, attempts=_WITHOUT_END),
-    }
 
 
 class Service:
@@ -327,7 +141,7 @@ class Service:
         )
         stack.push_async_callback(connection.close)
         try:
-            await connection.open(_START_SECONDS)
+            await connection.open(START_SECONDS)
         except NotOpened as error:
             raise CannotStart(
                 f"Slack's Socket Mode gives no connection ({error.why}).",
@@ -423,10 +237,14 @@ class Service:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(
+    settings: Settings,
+    timing: Timing | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    await Service(settings).run(stop)
+    await Service(settings, timing).run(stop, ready)

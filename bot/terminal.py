@@ -12,7 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-from bot import service
+from bot import wiring
 from bot.operations.context import Context, Timing
 from bot.operations.worker import Handler, Worker
 from bot.rules.approval import Request, State
@@ -83,7 +83,7 @@ async def carry_out(
     async with contextlib.AsyncExitStack() as stack:
         store = await Store.open(settings.store_url, timing.lease)
         stack.push_async_callback(store.close)
-        ctx = _everything_served(service.context(settings, store, timing))
+        ctx = _everything_served(wiring.context(settings, store, timing))
         for registry in ctx.registries.values():
             for one in {registry.client, *registry.writers}:
                 stack.push_async_callback(one.aclose)
@@ -166,7 +166,7 @@ class Session:
         outcomes: list[str] = []
         worker = Worker(
             self._ctx,
-            {service.TERMINAL: Handler(handle, self._dispatcher.give_up, 1)},
+            {wiring.TERMINAL: Handler(handle, self._dispatcher.give_up, 1)},
             lambda _, outcome: outcomes.append(outcome),
         )
         payload = {
@@ -176,9 +176,7 @@ class Session:
             **what,
         }
         async with self._ctx.store.transaction() as tx:
-            job = await tx.jobs.begin(
-                service.TERMINAL, payload, worker.name, self._ctx.timing.lease
-            )
+            job = await tx.jobs.begin(wiring.TERMINAL, payload, worker.name, self._ctx.timing.lease)
         await self._unless_stopped(asyncio.create_task(worker.carry_out(job)))
         if outcomes != ["ok"]:
             self._screen.warn("Stopped. Nothing was changed.")
@@ -276,9 +274,7 @@ class Session:
 
     async def _carry_out(self, request: Request) -> int:
         """See an approved request through, by our own hands unless another process has it."""
-        worker = Worker(
-            self._ctx, service.handlers(self._ctx, self._dispatcher), request=request.id
-        )
+        worker = Worker(self._ctx, wiring.handlers(self._ctx, self._dispatcher), request=request.id)
         async with _working(worker):
             request = await self._watch(request)
             if request.state.is_open:

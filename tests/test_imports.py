@@ -23,6 +23,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 # The playground's program stands beside the bot's: it starts that, a registry, Slack, and a page.
 TOP = (
     *("bot.__main__", "bot.service", "bot.checking", "bot.demo"),
+    *("bot.starting", "bot.wiring"),
     *("bot.terminal", "bot.screen", "bot.account", "bot.auditing"),
 )
 
@@ -161,7 +162,11 @@ def test_slack_bolt_stays_in_the_slack_room() -> None:
 
 def test_slack_sdk_stays_in_the_slack_room_and_the_service() -> None:
     found = importers("slack_sdk")
-    assert {name for name in found if room_of(name) != "slack"} <= {"bot.service"}
+    assert {name for name in found if room_of(name) != "slack"} <= {
+        "bot.service",
+        "bot.starting",
+        "bot.wiring",
+    }
 
 
 def test_sqlalchemy_stays_in_the_store() -> None:

@@ -19,9 +19,10 @@ from bot.demo.server import Choice, NoRegistry, Server, open_server, stop_leftov
 from bot.gc.command import CommandExecutor, CommandSettings
 from bot.playground import Workspace
 from bot.playground.page.server import Page
-from bot.service import CannotStart, Service
+from bot.service import Service
 from bot.settings import Settings, SettingsError, load
 from bot.slack.verbs import available
+from bot.starting import CannotStart
 from bot.store.store import StoreUnusable
 from bot.telemetry import configure_logging
 

@@ -1,10 +1,11 @@
 """Reading the audit trail, checking it, and posting its head where nobody here can change it."""
 
-from datetime import datetime, time, timedelta
+from collections.abc import Mapping
 
 import structlog
 
 from bot.operations.context import Context
+from bot.operations.scheduler import Scheduled
 from bot.store import trail
 from bot.store.audit_search import Wanted, find
 from bot.store.chain import AuditEntry, Report
@@ -33,24 +34,25 @@ class Anchoring:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
 
+    def scheduled(self) -> Mapping[str, Scheduled]:
+        """What the scheduler begins: a head as each day of the team begins."""
+        return {ANCHOR: Scheduled("daily 00:00", self._due)} if self._ctx.audit_channel else {}
+
+    async def _due(self, tx: Transaction, at: float) -> None:
+        await tx.jobs.add(ANCHOR, dedupe=f"{ANCHOR}:{at:.0f}")
+
     async def begin(self) -> None:
-        """See to the next head: whichever replica is first."""
-        if not self._ctx.audit_channel:
-            return
-        async with self._ctx.store.transaction() as tx:
-            posted = await tx.audit.posted()
-            if posted is None:
-                await tx.jobs.add(ANCHOR, dedupe=f"{ANCHOR}:first")
-            else:
-                await self._next(tx, posted.at or 0.0)
+        """See to the first head: whichever replica is first."""
+        if self._ctx.audit_channel:
+            async with self._ctx.store.transaction() as tx:
+                if await tx.audit.posted() is None:
+                    await tx.jobs.add(ANCHOR, dedupe=f"{ANCHOR}:first")
 
     async def run(self, job: Job) -> None:
         """Post the head, and write down what was posted, in one transaction."""
-        channel = self._ctx.audit_channel
         async with self._ctx.store.transaction(job) as tx:
-            if channel:
+            if channel := self._ctx.audit_channel:
                 await self._post(tx, channel)
-                await self._next(tx, await tx.now())
             await tx.jobs.finish(job)
 
     async def _post(self, tx: Transaction, channel: str) -> None:
@@ -63,12 +65,6 @@ class Anchoring:
         head, count = await tx.audit.anchor(channel)
         data = {"entry": head.entry, "hash": head.hash, "count": count, "at": await tx.now()}
         await tx.outbox.anchor(channel, {**data, "lost": str(before) if lost else ""})
-
-    async def _next(self, tx: Transaction, after: float) -> None:
-        """The next one is due when the day after `after` begins, in the team's time zone."""
-        day = datetime.fromtimestamp(after, self._ctx.timezone).date() + timedelta(days=1)
-        due = datetime.combine(day, time(), self._ctx.timezone).timestamp()
-        await tx.jobs.add(ANCHOR, at=due, dedupe=f"{ANCHOR}:{day}")
 
 
 async def anchor_trouble(tx: Transaction, channel: str) -> str:

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 from bot.operations.auditing import Anchoring, anchor_trouble
 from bot.operations.context import Context, Timing
+from bot.operations.scheduler import SCHEDULE
+from bot.operations.table import scheduler
 from bot.rules.policy import Policy
 from bot.store.jobs import Job
 from bot.store.outbox import ANCHOR
@@ -29,11 +31,11 @@ async def ctx(tmp_path: Path) -> AsyncIterator[Context]:
     await store.close()
 
 
-async def _jobs(ctx: Context) -> list[float]:
-    """When the next heads are due."""
+async def _jobs(ctx: Context, kind: str = ANCHOR) -> list[float]:
+    """When the next jobs of a kind are due."""
     async with ctx.store.reading() as tx:
-        query = sa.text("SELECT run_at FROM jobs WHERE kind = 'anchor' AND state = 'queued'")
-        return list(await tx.conn.scalars(query))
+        query = sa.text("SELECT run_at FROM jobs WHERE kind = :kind AND state = 'queued'")
+        return list(await tx.conn.scalars(query, {"kind": kind}))
 
 
 async def _posted(ctx: Context) -> list[dict[str, Any]]:
@@ -65,14 +67,19 @@ async def test_the_first_head_is_posted_at_once_and_the_next_when_the_day_begins
 
     (first,) = await _posted(ctx)
     assert (first["entry"], first["count"], first["lost"]) == (1, 1, "")
-    (due,) = await _jobs(ctx)
+    await anchoring.begin()  # a restart adds nothing
+    assert await _jobs(ctx) == []
+    await scheduler(ctx).ensure()
+    await scheduler(ctx).ensure()
+    (due,) = await _jobs(ctx, SCHEDULE)
     async with ctx.store.reading() as tx:
         now = await tx.now()
     then = datetime.fromtimestamp(due, APIA)
     assert (then.hour, then.minute) == (0, 0)
     assert then.date() == datetime.fromtimestamp(now, APIA).date() + timedelta(days=1)
-    await anchoring.begin()  # a restart adds nothing
-    assert await _jobs(ctx) == [due]
+    await scheduler(ctx).run(await _due(ctx))
+    await anchoring.run(await _due(ctx))
+    assert [head["count"] for head in await _posted(ctx)] == [2]
 
 
 async def test_a_lost_head_is_told_with_the_next_one(ctx: Context) -> None:
@@ -85,6 +92,8 @@ async def test_a_lost_head_is_told_with_the_next_one(ctx: Context) -> None:
         await tx.conn.execute(sa.text("DELETE FROM audit"))
         await tx.audit.append("tag.deleted")
 
+    async with ctx.store.transaction() as tx:
+        await tx.jobs.add(ANCHOR)
     await anchoring.run(await _due(ctx))
 
     (second,) = await _posted(ctx)
@@ -98,7 +107,8 @@ async def test_without_a_channel_nothing_is_posted(ctx: Context) -> None:
     await Anchoring(nowhere).begin()
     await Anchoring(nowhere).run(await _due(ctx))  # it was queued before the settings changed
     assert await _posted(ctx) == []
-    assert await _jobs(ctx) == []
+    await scheduler(nowhere).ensure()
+    assert await _jobs(ctx) + await _jobs(ctx, SCHEDULE) == []
     async with ctx.store.reading() as tx:
         assert await anchor_trouble(tx, "") == ""
 

@@ -11,12 +11,11 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from bot import service
 from bot.operations.context import BOT
-from bot.operations.due import DUE, Due
+from bot.operations.due import DUE
 from bot.operations.retaining import RETENTION, Retaining
 from bot.operations.scheduler import SCHEDULE, Scheduled, Scheduler
-from bot.operations.worker import Handler, Worker
+from bot.operations.table import scheduler
 from bot.rules.approval import Request, State
 from bot.rules.policy import Action, Approval, Policy, Protection, Rule
 from bot.rules.preview import Preview, PreviewState
@@ -168,30 +167,12 @@ async def opened(
 async def occur(*rigs: Rig, late: float = 0.0) -> None:
     """One occurrence of everything, worked on by all of these processes."""
     for rig in rigs:
-        await service.scheduler(rig.ctx).ensure()
+        await scheduler(rig.ctx).ensure()
     await let_it_be(rigs[0], late)
     async with contextlib.AsyncExitStack() as stack:
         for rig in rigs:
-            await stack.enter_async_context(_working(rig))
+            await stack.enter_async_context(rig.working())
         await _quiet(rigs[0])
-
-
-@contextlib.asynccontextmanager
-async def _working(rig: Rig) -> AsyncIterator[None]:
-    retaining, due = Retaining(rig.ctx), Due(rig.ctx)
-    handlers = {
-        **rig.handlers(),
-        SCHEDULE: Handler(service.scheduler(rig.ctx).run, retaining.give_up),
-        RETENTION: Handler(retaining.run, retaining.give_up),
-        DUE: Handler(due.run, due.give_up),
-    }
-    worker = Worker(rig.ctx, handlers)
-    task = asyncio.create_task(worker.run())
-    try:
-        yield
-    finally:
-        worker.stop()
-        await task
 
 
 async def _quiet(rig: Rig) -> None:

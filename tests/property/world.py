@@ -256,7 +256,7 @@ class World:
             job = self.claim()
             if job is None:
                 return
-            self.do(Worker(self.rig.ctx, self.rig.handlers()).carry_out(job))
+            self.do(Worker(self.rig.ctx, self.rig.operations.handlers()).carry_out(job))
             self.judge(job)
         raise AssertionError("the work has no end")
 
@@ -268,7 +268,7 @@ class World:
         registry = dataclasses.replace(self.rig.registry, client=mortal)  # type: ignore[arg-type]
         rig = Rig(dataclasses.replace(self.rig.ctx, registries={"corp": registry}))
         with contextlib.suppress(Killed, TryLater, LeaseLost):
-            await rig.handlers()[job.kind].run(job)
+            await rig.operations.handlers()[job.kind].run(job)
         # Whatever it got done: nobody lives to finish the job, and its lease runs out.
         await self._sql(
             f"UPDATE jobs SET lease_until = 0 WHERE id = {job.id} AND state = 'running'"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from bot import service, terminal
+from bot import terminal, wiring
 from bot.operations import approvals
 from bot.operations.context import Asked, Timing
 from bot.rules.approval import Request
@@ -157,7 +157,7 @@ class Host:
         """Somebody approves in Slack, while no worker runs."""
         store = await Store.open(f"sqlite:///{self.directory}/bot.db")
         try:
-            ctx = service.context(load(self.config, {}, slack=False), store)
+            ctx = wiring.context(load(self.config, {}, slack=False), store)
             async with store.transaction() as tx:
                 asked = Asked(Actor(user, "T0TEAM"), "C0OPS")
                 await approvals.approve(ctx, tx, await tx.requests.get(number), asked)

@@ -19,18 +19,12 @@ from bot.operations import (
     locking,
     previewing,
     requesting,
-    running,
     undo,
 )
-from bot.operations.collection import Collection
 from bot.operations.collection_request import request_collection
 from bot.operations.context import Asked, Context, Registry, Timing
-from bot.operations.locking import LOCK_ENDS, Locking
-from bot.operations.purge import Purge
-from bot.operations.reminding import remind
-from bot.operations.undo import Undo
-from bot.operations.untag import Untag
-from bot.operations.worker import Handler, Worker
+from bot.operations.table import Operations
+from bot.operations.worker import Worker
 from bot.registry.client import RegistryClient
 from bot.registry.reference import parse_reference
 from bot.rules.approval import Draft, Request, State
@@ -46,7 +40,6 @@ from bot.rules.policy import (
     Step,
 )
 from bot.rules.preview import Preview, PreviewState, Spec
-from bot.store.jobs import Job
 from bot.store.store import Store
 
 ANN, BOB, CAT = "U0ANN", "U0BOB", "U0CAT"
@@ -81,10 +74,8 @@ class Rig:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.store = ctx.store
-        self.untag, self.purge = Untag(ctx), Purge(ctx)
-        self.undo, self.collect = Undo(ctx), Collection(ctx)
-        self.lock = Locking(ctx)
-        self.previews = previewing.Previewing(ctx)
+        self.operations = Operations(ctx)
+        self.untag, self.purge = self.operations.untag, self.operations.purge
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -232,38 +223,13 @@ class Rig:
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[Worker]:
         """A worker of its own, stopped at the end."""
-        worker = Worker(self.ctx, self.handlers())
+        worker = Worker(self.ctx, self.operations.handlers())
         task = asyncio.create_task(worker.run())
         try:
             yield worker
         finally:
             worker.stop()
             await task
-
-    def handlers(self) -> dict[str, Handler]:
-        async def give_up(job: Job, why: str) -> None:
-            await running.give_up(self.ctx, job, why)
-
-        async def remind_(job: Job) -> None:
-            await remind(self.ctx, job)
-
-        async def expire(job: Job) -> None:
-            async with self.store.transaction(job) as tx:
-                await approvals.expire(tx, await tx.requests.get(job.request_id or 0))
-                await tx.jobs.finish(job)
-
-        return {
-            "untag": Handler(self.untag.run, give_up),
-            "purge": Handler(self.purge.run, give_up),
-            "end window": Handler(self.purge.end_window, self.purge.give_up_window),
-            "undo": Handler(self.undo.run, give_up),
-            "lock": Handler(self.lock.run, give_up),
-            LOCK_ENDS: Handler(self.lock.end, give_up, attempts=1_000_000),
-            previewing.PREVIEW: Handler(self.previews.run, self.previews.give_up),
-            "collect": Handler(self.collect.run, self.collect.give_up, attempts=1_000_000),
-            "expire": Handler(expire, give_up),
-            "remind": Handler(remind_, give_up),
-        }
 
     async def until(
         self, request: Request, holds: Callable[[Request], bool], seconds: float = 30.0

@@ -1,16 +1,17 @@
 """The bot as a process of its own, as `registry-bot serve`, with shorter waits.
 
-Usage: python run_bot.py CONFIG READY_FILE
+Usage: python run_bot.py CONFIG READY_FILE [--unhurried]
+
+With --unhurried it waits as long as it does for its users.
 """
 
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 
 from bot.operations.context import Timing
-from bot.service import Service
+from bot.service import serve
 from bot.settings import load
 from bot.telemetry import configure_logging
 
@@ -19,14 +20,12 @@ TIMING = Timing(
 )
 
 
-async def _main(config: Path, ready: Path) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    settings = load(config, os.environ)
-    await Service(settings, TIMING).run(stop, lambda site: ready.write_text(site) and None)
+def main(config: str, ready: str, how: str = "") -> None:
+    configure_logging()
+    timing = Timing() if how == "--unhurried" else TIMING
+    settings = load(Path(config), os.environ)
+    asyncio.run(serve(settings, timing, lambda site: Path(ready).write_text(site) and None))
 
 
 if __name__ == "__main__":
-    configure_logging()
-    asyncio.run(_main(Path(sys.argv[1]), Path(sys.argv[2])))
+    main(*sys.argv[1:])

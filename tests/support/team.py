@@ -4,9 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,14 +18,13 @@ from bot.slack.limits import problems, problems_of_view
 from bot.store.audit import AuditEntry
 from bot.store.store import Store
 from tests.support.controlled_registry import ControlledRegistry
+from tests.support.replica import Replica
 
 ANN, BOB, CAT, EVE, GUEST = "U0ANN", "U0BOB", "U0CAT", "U0EVE", "U0GUEST"
 OPS, LOBBY = "C0OPS", "C0LOBBY"
 FAST = Timing(
     lease=3.0, letter=3.0, retry=0.2, edit=0.1, proof=10.0, preview=20.0, drain=5.0, members=1.0
 )
-_RUN_BOT = Path(__file__).with_name("run_bot.py")
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def _toml(team: "Team", extra: str) -> str:
@@ -97,7 +93,7 @@ class Team:
         self.mode = "socket"
         self.groups = ""  # more lines of [groups]
         self.rules = ""  # rules before those that every team has
-        self.process: subprocess.Popen[bytes] | None = None
+        self.replicas: list[Replica] = []
         self.site = ""
 
     @classmethod
@@ -167,45 +163,25 @@ class Team:
             stop.set()
             await task
 
-    async def spawn(self, extra: str = "") -> None:
-        """The bot as a process that can be killed."""
+    async def spawn(
+        self, extra: str = "", *, name: str = "bot", unhurried: bool = False
+    ) -> Replica:
+        """The bot as a process that can be killed; a second one needs another name."""
         config = self.write_settings(extra)
-        ready = self.directory / "ready"
-        ready.unlink(missing_ok=True)
-        log = (self.directory / "bot.log").open("ab")
-        environ = {**os.environ, **self.environ, "PYTHONPATH": str(_ROOT)}
-        self.process = subprocess.Popen(
-            [sys.executable, str(_RUN_BOT), str(config), str(ready)],
-            env=environ,
-            stdout=log,
-            stderr=log,
+        replica = await Replica.spawn(
+            self.directory, config, self.environ, name=name, unhurried=unhurried
         )
-        log.close()
-        async with asyncio.timeout(20):
-            while not ready.exists() or not ready.read_text():
-                if self.process.poll() is not None:
-                    raise RuntimeError((self.directory / "bot.log").read_text()[-4000:])
-                await asyncio.sleep(0.02)
+        self.replicas.append(replica)
+        return replica
 
     def kill(self) -> None:
-        """End the process that was spawned with SIGKILL, if it lives."""
-        if self.process is not None:
-            if self.process.poll() is None:
-                self.process.kill()
-            self.process.wait(20)
-            self.process = None
+        """End all processes that were spawned with SIGKILL, if they live."""
+        while self.replicas:
+            self.replicas.pop().kill()
 
     async def terminate(self) -> int:
-        """Ask the process to end, as a supervisor does; its exit code."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
-            # The workspace lives in this event loop: waiting must not block it.
-            while self.process.poll() is None:
-                await asyncio.sleep(0.02)
-        code = self.process.returncode
-        self.process = None
-        return code
+        """Ask the process that was spawned last to end, as a supervisor does; its exit code."""
+        return await self.replicas.pop().terminate()
 
     async def says(self, user: str, text: str, channel: str = OPS) -> Any:
         """Type `/registry TEXT` and wait for Slack to have its acknowledgement."""

@@ -12,7 +12,7 @@ import json
 import os
 import shlex
 from collections.abc import Collection as Several
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bot.gc import process, storage
@@ -108,11 +108,14 @@ class CommandExecutor(KeepsFiles):
         """The `start` command, as it is typed into a shell."""
         return shlex.join(self.settings.start)
 
+    def unfinished(self) -> str:
+        """The key of a command of an earlier process that still runs; "" if there is none."""
+        return self._commands.unfinished
+
     async def switch_off_writes(self, job: str, fence: Fence = unfenced) -> None:  # noqa: ARG002
         """Run `start_read_only`, or `stop` in offline mode. Raises CommandFailed."""
         field = "stop" if self.settings.mode == "offline" else "start_read_only"
-        await fence()
-        await self._commands.run(field, self.settings.switch_off)
+        await self._commands.run(field, self.settings.switch_off, fence)
 
     async def disturbance(self) -> str:
         """Nothing tells: only uploads show whether the switch still stands."""
@@ -123,13 +126,12 @@ class CommandExecutor(KeepsFiles):
 
         Only after `collecting` or `wait_until_gone` has shown that no collection runs.
         """
-        await fence()
-        await self._commands.run("start", self.settings.start)
+        await self._commands.run("start", self.settings.start, fence)
 
-    async def clear_cache(self) -> None:
+    async def clear_cache(self, fence: Fence = unfenced) -> None:
         """Run `clear_cache`, if there is one. Raises CommandFailed."""
         if self.settings.clear_cache:
-            await self._commands.run("clear_cache", self.settings.clear_cache)
+            await self._commands.run("clear_cache", self.settings.clear_cache, fence)
 
     async def collect(
         self,
@@ -140,23 +142,26 @@ class CommandExecutor(KeepsFiles):
         on_progress: ProgressListener | None = None,
         abort: asyncio.Event | None = None,
         timeout: float | None = None,
+        fence: Fence = unfenced,
     ) -> GcReport:
         """Run one collection to its end and return what it printed, proven complete.
 
         `job` names the output files; `timeout` is in seconds, by default that of the settings.
         `on_progress` is called when the numbers have changed, about four times a second at most.
 
-        Cancelling this coroutine leaves the collection running for a successor. Setting `abort`
-        kills it and raises CollectionAborted. Raises GcOutputError if the output does not prove
-        success, CommandFailed if it cannot be started, takes too long or must not be run. Whatever
-        is raised: ask `wait_until_gone` before the registry becomes writable.
+        Cancelling this coroutine leaves the collection running for a successor, and so does a
+        `fence` that raises. Setting `abort` kills it and raises CollectionAborted. Raises
+        GcOutputError if the output does not prove success, CommandFailed if it cannot be started,
+        takes too long or must not be run. Whatever is raised: ask `wait_until_gone` before the
+        registry becomes writable.
         """
         await may_begin(self, abort)
-        collection = await self._begin(job, dry_run=dry_run, delete_untagged=delete_untagged)
+        argv = collect_argv(self.settings, dry_run=dry_run, delete_untagged=delete_untagged)
+        collection = await self._begin(argv, job, fence, dry_run=dry_run)
         parser = ReportParser()
         limit = self.settings.timeout if timeout is None else timeout
         try:
-            async with killed_unless_over(lambda: self._kill(collection), limit):
+            async with killed_unless_over(lambda: self._kill(collection), limit, fence):
                 await follow(collection, parser, on_progress, abort, limit)
         finally:
             process.leave(collection.process)
@@ -176,13 +181,14 @@ class CommandExecutor(KeepsFiles):
         """Wait until no collection runs; False if that is not proven after `timeout` seconds."""
         return await until_gone(self.collecting, timeout, 5.0 if self.settings.running else 0.5)
 
-    async def kill_orphan(self, job: str) -> bool:
+    async def kill_orphan(self, job: str, fence: Fence = unfenced) -> bool:
         """Kill a collection that outlived its process; returns whether none runs any more.
 
         Reaches local collections only: behind ssh or docker it kills nothing, and the answer says
         so. Raises CommandFailed as `collecting` does.
         """
         if self._lock.is_held():
+            await fence()
             await process.end(self._lock, self._leader(job))
         return not await self.collecting()
 
@@ -213,13 +219,17 @@ class CommandExecutor(KeepsFiles):
             )
         return code == 0
 
-    async def _begin(self, job: str, *, dry_run: bool, delete_untagged: bool) -> Collection:
-        argv = collect_argv(self.settings, dry_run=dry_run, delete_untagged=delete_untagged)
+    async def _begin(
+        self, argv: Sequence[str], job: str, fence: Fence, *, dry_run: bool
+    ) -> Collection:
         self._files.prepared()
         output = self._files.output(job, dry_run=dry_run)
         with self._files.writing():
             lock = await self._take_lock()
         try:
+            # In this order: while we hold the lock nobody makes the registry writable, so a
+            # successor who came before is seen, and one who comes later waits.
+            await fence()
             with (
                 self._files.writing(),
                 output.stdout.open("wb") as stdout,

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from bot.gc import process
 from bot.gc.argv import quoted
 from bot.gc.errors import CommandFailed
+from bot.gc.executor import Fence
 from bot.gc.files import JobFiles
+from bot.gc.turn import Turn, Turns
 
 SWITCH_TIMEOUT = 300.0
 """Seconds that a start, stop or clear_cache command may take."""
@@ -20,29 +22,52 @@ class Commands:
         self._files = files
         self._timeout = timeout
         self.environ = process.environment(environ)
+        lock, noted = files.of_registry("switch.lock"), files.of_registry("switch.json")
+        self._turns = Turns(lock, noted, timeout)
 
-    async def run(self, field: str, words: tuple[str, ...]) -> None:
-        """Run one. Raises CommandFailed unless it ends with 0."""
+    @property
+    def unfinished(self) -> str:
+        """The key of a command that an earlier process `run` and that still runs; "" if none."""
+        return self._turns.unfinished()
+
+    async def run(self, field: str, words: tuple[str, ...], fence: Fence) -> None:
+        """Run one, after that of an earlier process and right after the fence.
+
+        Raises CommandFailed unless it ends with 0.
+        """
         if not words:
             raise CommandFailed(
                 f"No `{field}` command is set.", f"Add `{field}` to the registry's gc settings."
             )
-        code, said = await self.ask(field, words, self._timeout)
+        self._files.prepared()
+        turn = await self._turns.take()
+        try:
+            await fence()
+            code, said = await self.ask(field, words, self._timeout, turn)
+        finally:
+            turn.end()
         if code:
             raise CommandFailed(
                 f"`{field}` failed: `{words[0]}` {how(code)}.{said}",
                 _AFTERWARDS.get(field, "Put its cause right; the bot goes on trying."),
             )
 
-    async def ask(self, field: str, words: tuple[str, ...], timeout: float) -> tuple[int, str]:
+    async def ask(
+        self, field: str, words: tuple[str, ...], timeout: float, turn: Turn | None = None
+    ) -> tuple[int, str]:
         """Run one; its exit code, and the end of its output to append to a sentence.
 
-        Raises CommandFailed if it cannot be started or takes too long.
+        `turn` is told when it has begun. Raises CommandFailed if it cannot be started or takes
+        too long.
         """
         self._files.prepared()
         output = self._files.of_registry(f"{field}.log")
         code = await process.run(
-            quoted(words), output=output, timeout=timeout, environ=self.environ
+            quoted(words),
+            output=output,
+            timeout=timeout,
+            environ=self.environ,
+            begun=lambda pid: turn.began(field, pid) if turn else None,
         )
         return code, process.told(output)
 

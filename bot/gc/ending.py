@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from bot.gc.errors import CollectionAborted, CommandFailed
-from bot.gc.executor import Executor
+from bot.gc.executor import Executor, Fence
 from bot.gc.following import AbortAsked, TimedOut
 from bot.gc.words import aborted, already_running, timed_out
 
@@ -26,21 +26,27 @@ async def may_begin(executor: Executor, abort: asyncio.Event | None) -> None:
 
 @contextlib.asynccontextmanager
 async def killed_unless_over(
-    kill: Callable[[], Awaitable[bool]], limit: float
+    kill: Callable[[], Awaitable[bool]], limit: float, fence: Fence
 ) -> AsyncIterator[None]:
     """Kill the collection that is followed inside, whatever ends the following too early.
 
-    Only cancelling lets it go on, for a successor. `kill` says whether the collection has ended;
-    `limit` is its deadline in seconds. Raises CollectionAborted and CommandFailed in their words.
+    Only cancelling lets it go on, for a successor, or a `fence` that raises: then it is the
+    successor's. `kill` says whether the collection has ended; `limit` is its deadline in seconds.
+    Raises CollectionAborted and CommandFailed in their words.
     """
+
+    async def killed() -> bool:
+        await fence()
+        return await kill()
+
     try:
         yield
     except asyncio.CancelledError:
         raise
     except AbortAsked:
-        raise aborted(gone=await kill()) from None
+        raise aborted(gone=await killed()) from None
     except TimedOut:
-        raise timed_out(limit, gone=await kill()) from None
+        raise timed_out(limit, gone=await killed()) from None
     except BaseException:
-        await kill()
+        await killed()
         raise

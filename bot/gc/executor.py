@@ -11,7 +11,11 @@ from bot.gc.following import ProgressListener
 from bot.gc.report import GcReport
 
 Fence = Callable[[], Awaitable[None]]
-"""Raises if whoever acts is not in charge any more; awaited right before each outside act."""
+"""Raises if whoever acts is not in charge any more; awaited right before each outside act.
+
+A process can be paused at any moment and wake up beside its successor: what it believes to be
+true may be long past then, and only the store knows who is in charge.
+"""
 
 
 async def unfenced() -> None:
@@ -75,6 +79,13 @@ class Executor(Protocol):
         """What to type where the registry must be made writable by hand."""
         ...
 
+    def unfinished(self) -> str:
+        """The command of an earlier process that still switches the registry, by its key.
+
+        "" if there is none. Switching waits for it by itself.
+        """
+        ...
+
     async def switch_off_writes(self, job: str, fence: Fence = unfenced) -> None:
         """Make the registry read-only, or stop it."""
         ...
@@ -90,7 +101,7 @@ class Executor(Protocol):
         """
         ...
 
-    async def clear_cache(self) -> None:
+    async def clear_cache(self, fence: Fence = unfenced) -> None:
         """Empty a cache that outlives the registry's restart, if there is one."""
         ...
 
@@ -103,11 +114,13 @@ class Executor(Protocol):
         on_progress: ProgressListener | None = None,
         abort: asyncio.Event | None = None,
         timeout: float | None = None,
+        fence: Fence = unfenced,
     ) -> GcReport:
         """Run one collection to its end and return what it printed, proven complete.
 
-        Cancelling it leaves the collection running for a successor. Setting `abort` kills it and
-        raises CollectionAborted; at `timeout` seconds it is killed as well.
+        Cancelling it leaves the collection running for a successor, as does a `fence` that does
+        not let us act. Setting `abort` kills it and raises CollectionAborted; at `timeout` seconds
+        it is killed as well.
         """
         ...
 
@@ -119,7 +132,7 @@ class Executor(Protocol):
         """Wait until no collection runs; False if that is not proven after `timeout` seconds."""
         ...
 
-    async def kill_orphan(self, job: str) -> bool:
+    async def kill_orphan(self, job: str, fence: Fence = unfenced) -> bool:
         """Kill a collection that outlived its process; returns whether none runs any more."""
         ...
 

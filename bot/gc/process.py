@@ -71,11 +71,23 @@ class LockFile:
 
 def start_time(pid: int) -> str:
     """A value that differs between two processes with one recycled id; "" where it is unknown."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        return status.rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+    told = _status(pid)
+    return told[19] if len(told) > 19 else ""
+
+
+def is_alive(pid: int, started: str) -> bool:
+    """Whether the process that had this id and `start_time` has not ended yet."""
+    told = _status(pid)
+    # What has ended stays visible until its parent asks for it, and a paused parent does not.
+    return len(told) > 19 and told[19] == started and told[0] not in "ZX"
+
+
+def age(pid: int) -> float:
+    """Seconds since a process was started; 0 where nobody can tell."""
+    started = start_time(pid)
+    if not started:
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / os.sysconf("SC_CLK_TCK")
 
 
 def spawn(
@@ -119,16 +131,19 @@ async def run(
     output: Path,
     timeout: float,
     environ: Mapping[str, str] | None = None,
+    begun: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Run a short command to its end and return its exit code, negative for a signal.
 
-    `output` receives what it prints; a daemon that it leaves behind may go on writing there. Raises
-    CommandFailed if it cannot be started or takes longer than `timeout` seconds; only the command
-    itself is ended then, as a server that it started may be the one that people need. If the
-    coroutine is cancelled the command goes on: half a restart is worse than a whole one.
+    `output` receives what it prints; a daemon that it leaves behind may go on writing there.
+    `begun` is told its process id at once. Raises CommandFailed if it cannot be started or takes
+    longer than `timeout` seconds; only the command itself is ended then, as a server that it
+    started may be the one that people need. If the coroutine is cancelled the command goes on:
+    half a restart is worse than a whole one.
     """
     with _opened(output) as file:
         process = spawn(argv, stdout=file, stderr=file, environ=environ)
+        begun(process.pid)
     try:
         code = await ended(process, timeout)
         if code is None:
@@ -180,6 +195,16 @@ async def end(
     return gone()
 
 
+async def end_one(pid: int) -> None:
+    """End one process that need not be our child, and nothing that it started."""
+    started = start_time(pid)
+    for number, grace in ((signal.SIGTERM, _TERM_GRACE), (signal.SIGKILL, _KILL_GRACE)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+        if await _until(lambda: not is_alive(pid, started), grace):
+            return
+
+
 def leave(process: "subprocess.Popen[bytes]") -> None:
     """Let a process go on without us; it is reaped later if we live long enough."""
     if process.poll() is None:
@@ -200,6 +225,15 @@ def told(output: Path) -> str:
     except OSError:
         return ""
     return f" It said: {text[-OUTPUT_SHOWN:]}" if text else ""
+
+
+def _status(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on, its state; empty where there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()
 
 
 def _opened(output: Path) -> IO[bytes]:

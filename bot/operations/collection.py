@@ -105,7 +105,11 @@ class Run:
         self._abort = asyncio.Event()
         self._empty: list[str] = request.plan.get(emptying.PLANNED) or []
         self._proof = Proof(
-            registry, ctx.timing.proof, offline=collector.mode == "offline", avoid=self._empty
+            registry,
+            ctx.timing.proof,
+            offline=collector.mode == "offline",
+            avoid=self._empty,
+            fence=self._fence,
         )
         self._live = collector.is_live
 
@@ -115,7 +119,13 @@ class Run:
 
     async def _step(self, step: Step, **facts: Any) -> None:
         """Write down what is about to be done; the fence is checked with it."""
-        self._progress = {**self._progress, **facts, "step": step.value, "waiting": ""}
+        self._progress = {
+            **self._progress,
+            **facts,
+            "step": step.value,
+            "waiting": "",
+            "worker": self._job.worker,
+        }
         async with self._ctx.store.transaction(self._job) as tx:
             now = await tx.now()
             times = {**self._progress.get("times", {}), step.value: now}
@@ -136,7 +146,7 @@ class Run:
             await tx.outbox.refresh(self._request.id)
 
     async def _fence(self) -> None:
-        """Raises LeaseLost where another process has taken the job over."""
+        """Raises LeaseLost where another process has taken the job over; before each act."""
         async with self._ctx.store.transaction(self._job):
             pass
 
@@ -160,6 +170,9 @@ class Run:
                 why, aborted = self._aborted_by(stop), True
             except (ProofFailed, RegistryError, GcError) as error:
                 why = f"{error.sentence} {error.hint}".strip()
+            if why:
+                # Restoring may take several attempts, and other processes.
+                await self._note(stopped={"why": why, "aborted": aborted})
             await self._restore()
         await self._report(report, why, aborted=aborted)
 
@@ -220,10 +233,10 @@ class Run:
 
         async def allowed() -> str:
             nonlocal refused, proven
-            await self._fence()
             if not refused and time.monotonic() - proven > self._ctx.timing.edit:
                 refused = "pushes were accepted again" if await self._breach() else ""
                 proven = time.monotonic()
+            await self._fence()
             return refused or ("it was aborted" if self._abort.is_set() else "")
 
         done = await emptying.remove(self._ctx, self._registry, self._empty, allowed)
@@ -261,6 +274,7 @@ class Run:
                 job=self._name,
                 on_progress=lambda p: latest.__setitem__(slice(None), [p]),
                 abort=self._abort,
+                fence=self._fence,
             )
         finally:
             guard.cancel()
@@ -324,7 +338,7 @@ class Run:
         try:
             await self._until_gone()
             await self._step(Step.RESTART)
-            await self._collector.clear_cache()
+            await self._collector.clear_cache(self._fence)
             await self._collector.switch_on_writes(self._name, self._fence)
             await self._step(Step.PROOF_WRITABLE)
             await self._proof.accepted()
@@ -346,16 +360,33 @@ class Run:
                 )
 
     async def _until_gone(self) -> None:
-        """Wait for (or, if somebody aborts, kill) a collection that still runs."""
+        """Wait for what still works on the registry; a collection is killed on Abort."""
+        while command := self._collector.unfinished():
+            await self._note(
+                waiting=f"`{command}`, which this bot ran before it was interrupted, is still at "
+                "work"
+            )
+            await asyncio.sleep(self._ctx.timing.edit)
         while await self._collector.collecting():
             if self._abort.is_set():
-                await self._collector.kill_orphan(self._name)
+                await self._collector.kill_orphan(self._name, self._fence)
             await self._note(waiting="a collection is still at work; the registry stays read-only")
             await self._collector.wait_until_gone(self._ctx.timing.edit)
 
     async def recover(self, step: Step) -> None:
-        """Take over from a process that died at `step`."""
+        """Go on where a process died at `step`, or where this one could not restore."""
         recovery = recovery_for(step)
+        if self._progress.get("worker") != self._job.worker:
+            await self._take_over(step, recovery)
+        async with self._watching_for_abort():
+            if recovery.restores or (recovery.proves and not await self._is_writable()):
+                await self._restore()
+        stopped = self._progress.get("stopped") or {}
+        report, why = (None, str(stopped["why"])) if stopped else self._from_log()
+        aborted = bool(stopped.get("aborted")) or (self._abort.is_set() and report is None)
+        await self._report(report, why, aborted=aborted)
+
+    async def _take_over(self, step: Step, recovery: Recovery) -> None:
         async with self._ctx.store.transaction(self._job) as tx:
             facts = {"step": step.value, "recovery": recovery.value}
             await self._record(tx, "gc.taken_over", must=False, **facts)
@@ -366,12 +397,16 @@ class Run:
                     {"step": step.label, "sentence": recovery.sentence},
                 )
         self._progress["taken_over"] = step.value
-        async with self._watching_for_abort():
-            if recovery is not Recovery.TELL:
-                await self._restore()
-        report, why = self._from_log()
-        aborted = self._abort.is_set() and report is None
-        await self._report(report, why, aborted=aborted)
+
+    async def _is_writable(self) -> bool:
+        """Whether the restart that was begun has done its work."""
+        if self._progress.get("help"):
+            return False
+        try:
+            await self._proof.accepted()
+        except (ProofFailed, RegistryError):
+            return False
+        return True
 
     def _from_log(self) -> tuple[GcReport | None, str]:
         if "planned" not in self._progress:

@@ -62,7 +62,8 @@ async def remove(
     kept: list[list[str]] = []
     size = 0
     for name in names:
-        if why := await allowed() or await _kept_now(ctx, registry, name):
+        # What is asked last is whether we may: nothing must come between that and the act.
+        if why := await _kept_now(ctx, registry, name) or await allowed():
             kept.append([name, why])
             continue
         try:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 
+from bot.gc.executor import Fence, unfenced
 from bot.operations.context import FALLBACK_PROBE, Registry
 from bot.registry.client import RegistryClient, UploadSupport
 from bot.registry.errors import NotFound, RegistryError, StorageFull, Unreachable
@@ -37,6 +38,7 @@ class Proof:
     patience : seconds for a freshly started registry to behave.
     offline : "refused" then means that nobody listens.
     avoid : repositories that are not tried; an upload would bring their directories back.
+    fence : awaited before each upload.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Proof:
         *,
         offline: bool,
         avoid: Collection[str] = (),
+        fence: Fence = unfenced,
     ) -> None:
         self._registry = registry
         self._patience = patience
         self._offline = offline
         self._repository = registry.probe_repository
         self._avoid = frozenset(avoid)
+        self._fence = fence
         self._known: list[tuple[str, str]] = []
 
     async def accepted(self) -> None:
@@ -159,6 +163,7 @@ class Proof:
             await asyncio.sleep(_PAUSE)
 
     async def _takes(self, writer: RegistryClient) -> bool:
+        await self._fence()
         try:
             return await writer.probe_upload(self._repository) is UploadSupport.ACCEPTED
         except StorageFull:
@@ -168,6 +173,7 @@ class Proof:
 
     async def _refuses(self, writer: RegistryClient) -> bool:
         if not self._offline:
+            await self._fence()
             return await writer.probe_upload(self._repository) is UploadSupport.READ_ONLY
         try:
             await writer.ping()

@@ -179,9 +179,14 @@ async def test_a_registry_made_writable_behind_our_back_aborts_it(tmp_path, cont
         async with rig.working():
             await _holding(gate)
             controlled.start("read-write")
+            controlled.fail("read-write", "no space left on device")
+            await rig.until(request, lambda r: bool(r.progress.get("help")))
+            controlled.fail("read-write", None)
             ended = await rig.until(request, lambda r: not r.state.is_open)
-        assert ended.state is State.ABORTED
+        assert ended.state is State.ABORTED  # whatever came in between
         assert "accepted an upload during the collection" in ended.result["why"]
+        assert not ended.result["taken_over"]
+        assert "gc.taken_over" not in await rig.audit(request)
         assert await _writable(rig)
 
 

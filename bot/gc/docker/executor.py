@@ -118,6 +118,10 @@ class DockerExecutor(KeepsFiles):
         remove = shlex.join(["docker", *address, "rm", "-f", self._owner(job).name(SERVER)])
         return f"{remove}; {shlex.join(['docker', *address, 'start', self.settings.container])}"
 
+    def unfinished(self) -> str:
+        """Never: what was asked of the engine comes to its end, and is seen there."""
+        return ""
+
     async def switch_off_writes(self, job: str, fence: Fence = unfenced) -> None:
         """Put a read-only clone in the original's place; in offline mode, stop the original.
 
@@ -126,8 +130,9 @@ class DockerExecutor(KeepsFiles):
         site = await self._lookout.site()
         if (reason := await self._lookout.obstacle(site, job)) is not None:
             raise CommandFailed(reason)
-        clone = server(site.original, self._owner(job)) if self.mode == "read-only" else None
-        self._switched = await self._switching.off(site, clone, fence)
+        clone = server(site.original, self._owner(job))
+        serves = self.mode == "read-only"
+        self._switched = await self._switching.off(site, clone, fence, serves=serves)
 
     async def disturbance(self) -> str:
         """Whether somebody started the original, or the clone ended. Raises CommandFailed."""
@@ -147,10 +152,10 @@ class DockerExecutor(KeepsFiles):
         await self._switching.on(self._owner(job), save, fence)
         self._switched = None
 
-    async def clear_cache(self) -> None:
+    async def clear_cache(self, fence: Fence = unfenced) -> None:
         """Run `clear_cache`, if there is one, on the bot's host. Raises CommandFailed."""
         if self.settings.clear_cache:
-            await self._commands.run("clear_cache", self.settings.clear_cache)
+            await self._commands.run("clear_cache", self.settings.clear_cache, fence)
 
     async def collect(
         self,
@@ -161,6 +166,7 @@ class DockerExecutor(KeepsFiles):
         on_progress: ProgressListener | None = None,
         abort: asyncio.Event | None = None,
         timeout: float | None = None,
+        fence: Fence = unfenced,
     ) -> GcReport:
         """Run one collection to its end and return what it printed, proven complete.
 
@@ -168,16 +174,17 @@ class DockerExecutor(KeepsFiles):
         CommandFailed if it cannot be started, takes too long or must not be run.
         """
         await may_begin(self, abort)
-        await self._sweep()
+        await self._sweep(fence)
         limit = self.settings.timeout if timeout is None else timeout
-        run = await self._begin(job, dry_run=dry_run, delete_untagged=delete_untagged)
+        run = await self._begin(job, fence, dry_run=dry_run, delete_untagged=delete_untagged)
         try:
-            async with killed_unless_over(run.kill, limit):
+            async with killed_unless_over(run.kill, limit, fence):
                 await self._follow(run, on_progress, abort, limit)
                 await run.save_output()
                 code = await run.exit_code()
         finally:
             await run.detach()
+        await fence()
         await self._engine.remove(run.id, "the collection's container")
         return self._files.read_log(job, dry_run=dry_run, exit_code=code)
 
@@ -199,10 +206,11 @@ class DockerExecutor(KeepsFiles):
         """Wait until no collection runs; False if that is not proven after `timeout` seconds."""
         return await until_gone(self.collecting, timeout, 1.0)
 
-    async def kill_orphan(self, job: str) -> bool:
+    async def kill_orphan(self, job: str, fence: Fence = unfenced) -> bool:
         """Kill a job's collection; returns whether none runs any more. Raises CommandFailed."""
         for one in await self._lookout.clones(job):
             if is_collecting(one):
+                await fence()
                 await self._engine.kill(str(one["Id"]))
         return not await self.collecting()
 
@@ -214,7 +222,7 @@ class DockerExecutor(KeepsFiles):
         """Bytes used and in all on the disk of the storage; None if that cannot be told."""
         return await self._measuring.disk()
 
-    async def _begin(self, job: str, *, dry_run: bool, delete_untagged: bool) -> Run:
+    async def _begin(self, job: str, fence: Fence, *, dry_run: bool, delete_untagged: bool) -> Run:
         site = await self._lookout.site()
         argv = self.settings.argv(site.config, dry_run=dry_run, delete_untagged=delete_untagged)
         clone = collector(
@@ -225,7 +233,8 @@ class DockerExecutor(KeepsFiles):
             network=site.storage.driver != FILESYSTEM,
         )
         self._files.prepared()
-        run = self._run(await self._switching.make(clone, unfenced), job, dry_run=dry_run)
+        run = self._run(await self._switching.make(clone, fence), job, dry_run=dry_run)
+        await fence()
         try:
             await self._engine.start(run.id, "the collection")
         except EngineRefused as error:
@@ -254,11 +263,12 @@ class DockerExecutor(KeepsFiles):
             # The connection was lost, not the collection: read again, from its first word.
             await asyncio.sleep(0.2)
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, fence: Fence) -> None:
         """Remove dry runs that nobody came back for."""
         for one in await self._lookout.clones():
             age = time.time() - float(one.get("Created") or 0)
             if role(one) == DRY_RUN and not is_up(one) and age > _LEFTOVER_AGE:
+                await fence()
                 await self._engine.remove(one["Id"], "a clone")
 
     def _owner(self, job: str) -> Owner:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bot.gc.docker.engine import Engine
@@ -36,7 +37,7 @@ class Run:
     async def attach(self) -> None:
         """Begin to read its output, from its first word."""
         self._files_exist()
-        self._pump = asyncio.create_task(self._copy(follow=True))
+        self._pump = asyncio.create_task(self._copy(self.output, follow=True))
 
     def is_over(self) -> bool:
         """Whether no more output comes: it has ended, or the connection has (ask `is_running`)."""
@@ -61,8 +62,18 @@ class Run:
     async def save_output(self) -> None:
         """Have all that it wrote in the files."""
         self._files_exist()
-        with contextlib.suppress(NotThere):
-            await self._copy(follow=False)
+        drafts = [one.with_suffix(f"{one.suffix}-draft") for one in self._paths]
+        try:
+            await self._copy(Output(*drafts), follow=False)
+            with self.files.writing():
+                # At once: another process may be reading them.
+                for draft, path in zip(drafts, self._paths, strict=True):
+                    draft.replace(path)
+        except NotThere:
+            return
+        finally:
+            for draft in drafts:
+                draft.unlink(missing_ok=True)
 
     async def exit_code(self) -> int:
         """How it ended. Raises GcOutputError where its end came from outside."""
@@ -98,11 +109,11 @@ class Run:
             # What went wrong with reading is found out by asking the engine.
             await asyncio.gather(self._pump, return_exceptions=True)
 
-    async def _copy(self, *, follow: bool) -> None:
+    async def _copy(self, to: Output, *, follow: bool) -> None:
         with contextlib.ExitStack() as opened:
             with self.files.writing():
-                out = opened.enter_context(self.output.stdout.open("wb", 0))
-                err = opened.enter_context(self.output.stderr.open("wb", 0))
+                out = opened.enter_context(to.stdout.open("wb", 0))
+                err = opened.enter_context(to.stderr.open("wb", 0))
             async with contextlib.aclosing(self.engine.logs(self.id, follow=follow)) as logs:
                 async for kind, piece in logs:
                     with self.files.writing():
@@ -123,7 +134,11 @@ class Run:
                     raise
             await asyncio.sleep(0.5)
 
+    @property
+    def _paths(self) -> tuple[Path, Path]:
+        return self.output.stdout, self.output.stderr
+
     def _files_exist(self) -> None:
         with self.files.writing():
-            self.output.stdout.touch()
-            self.output.stderr.touch()
+            for path in self._paths:
+                path.touch()

@@ -35,19 +35,21 @@ class Switching:
         self._lookout = lookout
         self._container = container
 
-    async def off(self, site: Site, clone: Clone | None, fence: Fence) -> Switched:
-        """Stop the original, and start its clone if there is one.
+    async def off(self, site: Site, clone: Clone, fence: Fence, *, serves: bool) -> Switched:
+        """Stop the original, and start its clone unless nothing is to serve.
 
-        The clone is made first: whatever it cannot be made of fails while pushes still go on.
+        The clone is made first: whatever it cannot be made of fails while pushes still go on, and
+        from then on it tells a successor that the original may be about to stop.
         """
-        made = await self.make(clone, fence) if clone else ""
+        made = await self.make(clone, fence)
         await fence()
         await self._engine.stop(site.id, self._container, site.patience)
-        stopped = Switched(site.id, str(site.original["State"]["StartedAt"]), made)
-        if made:
-            await fence()
-            await self._engine.start(made, "the read-only clone")
-        return stopped
+        started_at = str(site.original["State"]["StartedAt"])
+        if not serves:
+            return Switched(site.id, started_at, "")
+        await fence()
+        await self._engine.start(made, "the read-only clone")
+        return Switched(site.id, started_at, made)
 
     async def make(self, clone: Clone, fence: Fence) -> str:
         """Make a clone; its id. One of the same job that is there already and runs is taken."""
@@ -56,6 +58,7 @@ class Switching:
             made = await self._engine.create(clone.name, clone.body)
             if made is not None:
                 for network, endpoint in clone.networks.items():
+                    await fence()
                     await self._engine.connect(network, made, endpoint)
                 return made
             try:
@@ -68,6 +71,7 @@ class Switching:
                 break
             if there["State"]["Running"]:
                 return str(there["Id"])
+            await fence()
             await self._engine.remove(there["Id"], f"the container {clone.name}")
         raise CommandFailed(
             f"There is a container called {clone.name} already, made for something else.",
@@ -94,13 +98,15 @@ class Switching:
     async def on(self, owner: Owner, save: Callable[[str], Awaitable[None]], fence: Fence) -> None:
         """Remove a job's clones, never their volumes, and start the original; can be repeated.
 
-        An original that somebody started beside clones that worked is restarted, as its cache may
-        promise what was collected. `save` keeps what a collector wrote, before it goes.
+        An original that runs beside clones is restarted. Somebody may have started it, and its
+        cache may promise what was collected; or a process that died has just asked the engine to
+        stop it, which takes a while and would come true after our start. `save` keeps what a
+        collector wrote, before it goes.
         """
         clones = await self._lookout.clones(owner.job)
         original = await self._original(clones)
-        worked = any(role(one) != DRY_RUN and one.get("State") != "created" for one in clones)
-        if worked and original["State"]["Running"]:
+        switched = any(role(one) != DRY_RUN for one in clones)
+        if switched and original["State"]["Running"]:
             await fence()
             patience = float(original["Config"].get("StopTimeout") or 10)
             await self._engine.stop(original["Id"], self._container, patience)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bot.operations.closing import close, decided
 from bot.operations.context import Asked, Context
 from bot.operations.eligibility import (
     changed,
@@ -13,7 +14,6 @@ from bot.operations.eligibility import (
     steps,
 )
 from bot.operations.refusals import how_decided, may_not, no, refuse_second, twice, who
-from bot.operations.requesting import EXPIRE, REMIND
 from bot.rules.approval import Decision, Request, State
 from bot.rules.explain import missing
 from bot.rules.policy import Action, Rule
@@ -59,19 +59,19 @@ async def approve(ctx: Context, tx: Transaction, request: Request, asked: Asked)
     if not await tx.requests.decide(request.id, decision):
         raise twice(request)
     await _record(tx, "request.approved", request, asked)
-    decided = await tx.requests.get(request.id)
-    standing = ctx.policy.standing(rules[0], request.requester, decided.approved_by)
+    voted = await tx.requests.get(request.id)
+    standing = ctx.policy.standing(rules[0], request.requester, voted.approved_by)
     await tx.requests.show_steps(
-        request.id, steps(ctx.policy, rules[0], request.requester, decided.approved_by)
+        request.id, steps(ctx.policy, rules[0], request.requester, voted.approved_by)
     )
     await tx.outbox.refresh(request.id)
     if not standing.is_complete:
         still = f"{standing.missing} more to go ({missing(standing)})"
-        return Said(decided, f"Your approval of {request.name} counts; {still}.")
+        return Said(voted, f"Your approval of {request.name} counts; {still}.")
     now = await tx.now()
     if not await tx.requests.move(request.id, [State.PENDING], State.APPROVED, decided_at=now):
         raise no(request, f"{request.name} was decided at the same moment.")
-    await _decided(tx, request)
+    await decided(tx, request)
     await tx.jobs.add(
         RUN[Action(request.action)],
         registry=request.registry,
@@ -93,7 +93,7 @@ async def deny(ctx: Context, tx: Transaction, request: Request, asked: Asked) ->
     decision = Decision(asked.actor.user, asked.actor.team, False, asked.reason, 0.0)
     if not await tx.requests.decide(request.id, decision):
         raise twice(request)
-    await _end(tx, request, State.DENIED, asked, "request.denied", {"by": asked.actor.user})
+    await _end(tx, request, State.DENIED, asked)
     return Said(await tx.requests.get(request.id), f"You denied {request.name}.")
 
 
@@ -140,7 +140,7 @@ async def cancel(ctx: Context, tx: Transaction, request: Request, asked: Asked) 
             if request.state is State.RUNNING or request.state.has_changed_something
             else f"`/registry show {request.name}` tells the story.",
         )
-    await _end(tx, request, State.CANCELLED, asked, "request.cancelled", {"by": asked.actor.user})
+    await _end(tx, request, State.CANCELLED, asked)
     return Said(await tx.requests.get(request.id), f"You cancelled {request.name}.")
 
 
@@ -174,37 +174,14 @@ async def abort(ctx: Context, tx: Transaction, request: Request, asked: Asked) -
 
 async def expire(tx: Transaction, request: Request) -> bool:
     """End a request that nobody decided in time; False if somebody did."""
-    if not await tx.requests.move(
-        request.id, [State.PENDING], State.EXPIRED, finished_at=await tx.now()
-    ):
-        return False
-    await _decided(tx, request)
-    await tx.audit.about(request, "request.expired")
-    await tx.outbox.refresh(request.id)
-    await tx.outbox.thread(request.id, "expired", {})
-    return True
+    return request.state is State.PENDING and await close(tx, request, State.EXPIRED)
 
 
 async def outdated(tx: Transaction, request: Request, why: str) -> bool:
     """End a request whose ground has shifted; nothing has been changed for it."""
-    now = await tx.now()
-    if not await tx.requests.move(
-        request.id,
-        [request.state],
-        State.OUTDATED,
-        finished_at=now,
-        result={"why": why},
-    ):
-        return False
-    await _decided(tx, request)
-    await tx.audit.about(request, "request.outdated", detail={"why": why})
-    await tx.outbox.refresh(request.id)
-    await tx.outbox.thread(
-        request.id,
-        "outdated",
-        {"why": why, "people": [request.requester, *request.approved_by]},
-    )
-    return True
+    people = [request.requester, *request.approved_by]
+    told = {"why": why, "people": people}
+    return await close(tx, request, State.OUTDATED, why=why, told=told)
 
 
 async def _still_pending(tx: Transaction, request: Request) -> None:
@@ -244,27 +221,14 @@ async def _gone(tx: Transaction, request: Request) -> Said:
     return Said(now, f"{request.name} is outdated: {why}. Nothing was changed; ask again.")
 
 
-async def _decided(tx: Transaction, request: Request) -> None:
-    """Nobody is waited for any more."""
-    for kind in (EXPIRE, REMIND):
-        await tx.jobs.drop(kind, request.id)
-
-
-async def _end(
-    tx: Transaction,
-    request: Request,
-    state: State,
-    asked: Asked,
-    event: str,
-    data: dict[str, str],
-) -> None:
-    moved = await tx.requests.move(request.id, [request.state], state, finished_at=await tx.now())
-    if not moved:
+async def _end(tx: Transaction, request: Request, state: State, asked: Asked) -> None:
+    """Somebody ends a request."""
+    told = {"by": asked.actor.user, "reason": asked.reason}
+    noted = {"by": asked.actor.user}
+    if asked.reason:
+        noted["reason"] = asked.reason
+    if not await close(tx, request, state, told=told, detail=noted, asked=asked):
         raise no(request, f"{request.name} was decided at the same moment.")
-    await _decided(tx, request)
-    await _record(tx, event, request, asked)
-    await tx.outbox.refresh(request.id)
-    await tx.outbox.thread(request.id, str(state), {**data, "reason": asked.reason})
 
 
 async def _record(

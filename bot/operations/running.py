@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bot.operations import approvals, eligibility
+from bot.operations.closing import close
 from bot.operations.context import Context
 from bot.operations.errors import Undecided
 from bot.operations.locked import standing_in_the_way
@@ -96,16 +97,9 @@ async def _too_late(ctx: Context, job: Job, request: Request) -> bool:
         waited = await tx.jobs.busy_seconds(request.registry, decided, job.id)
         if await tx.now() - decided - waited <= request.execute_within:
             return False
-        await tx.requests.move(
-            request.id,
-            [State.APPROVED],
-            State.EXPIRED,
-            finished_at=await tx.now(),
-            result={"why": "it could not be carried out in time after the approval"},
-        )
-        await tx.audit.about(request, "request.expired", detail={"late": True})
-        await tx.outbox.refresh(request.id)
-        await tx.outbox.thread(request.id, "expired", {"late": True})
+        late = {"late": True}
+        why = "it could not be carried out in time after the approval"
+        await close(tx, request, State.EXPIRED, why=why, told=late, detail=late)
         await tx.jobs.finish(job)
         return True
 
@@ -120,18 +114,12 @@ async def fail(ctx: Context, job: Job, request: Request, why: str) -> None:
 async def fail_in(tx: Transaction, request: Request, why: str) -> None:
     """The same inside a transaction."""
     current = await tx.requests.get(request.id)
-    if current.state is State.APPROVED:
-        await tx.requests.move(request.id, [State.APPROVED], State.RUNNING)
-    if await tx.requests.move(
-        request.id,
-        [State.RUNNING],
-        State.FAILED,
-        finished_at=await tx.now(),
-        result={**current.result, "why": why},
+    if current.state is State.APPROVED and await tx.requests.move(
+        request.id, [State.APPROVED], State.RUNNING
     ):
-        await tx.audit.about(current, "request.failed", detail={"why": why})
-        await tx.outbox.refresh(request.id)
-        await tx.outbox.thread(request.id, "failed", {"why": why})
+        current = replace(current, state=State.RUNNING)
+    if current.state is State.RUNNING:
+        await close(tx, current, State.FAILED, why=why, told={"why": why})
 
 
 async def give_up(ctx: Context, job: Job, why: str) -> None:

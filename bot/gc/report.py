@@ -31,6 +31,7 @@ _SUMMARY = re.compile(
 _USAGE = re.compile(r"Usage:(\s.*)?")
 _DELETING = re.compile(r"\b(?:Deleting blob|deleting manifest(?: tag reference)?): ")
 _LOG_LINE = re.compile(r"""(?:time="[^"]*" )?level=(?:debug|info|warning)\b.*""")
+_NEVER_TAGGED = re.compile(rf"failed to retrieve tags unknown repository name=(?P<name>{_NAME})")
 _FATAL = ("failed to garbage collect", "configuration error", "panic:")
 
 _REMARKS_KEPT = 12
@@ -201,6 +202,12 @@ class ReportParser:
                 f"The collection stopped at a damaged link file: {quote}",
                 "Look for empty `link` files below `_manifests` in the storage, and push the "
                 "damaged image again.",
+            )
+        if (match := _NEVER_TAGGED.search(text)) is not None:
+            return GcOutputError(
+                f"Distribution 2.x cannot collect with --delete-untagged while {match['name']} has "
+                "manifests and never had a tag.",
+                "Push any tag to it, or run a plain `/registry gc`.",
             )
         return GcOutputError(
             f"The collection {what}{': ' + quote if quote else '.'}", _advice(text)

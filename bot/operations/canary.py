@@ -81,10 +81,10 @@ async def choose(ctx: Context, registry: Registry, rng: random.Random) -> tuple[
             (protected if held else others).append((name, tag))
     wanted = rng.sample(protected, min(PROTECTED, len(protected)))
     wanted += rng.sample(others, min(SAMPLE, len(others)))
-    return await _whole(registry, wanted)
+    return await whole(registry, wanted)
 
 
-async def _whole(registry: Registry, wanted: Iterable[tuple[str, str]]) -> tuple[Chosen, ...]:
+async def whole(registry: Registry, wanted: Iterable[tuple[str, str]]) -> tuple[Chosen, ...]:
     """Those that can be pulled now: what is broken before the collection says nothing of it."""
     found: list[Chosen] = []
     for repository, tag in wanted:

@@ -9,15 +9,15 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, TypeVar
 
 from bot.gc.errors import CollectionAborted, CommandFailed, GcError
 from bot.gc.executor import Executor
 from bot.gc.report import GcProgress, GcReport
 from bot.gc.steps import Recovery, Step, recovery_for
-from bot.operations import canary, emptying
-from bot.operations.collection_request import collector_of, obstacle_of, untagged_gate
+from bot.operations import canary, emptying, untagged
+from bot.operations.collection_request import collector_of, obstacle_of
 from bot.operations.collection_result import outcome
 from bot.operations.context import Context, Registry
 from bot.operations.errors import Refusal
@@ -28,6 +28,8 @@ from bot.registry.errors import RegistryError
 from bot.rules.approval import Request, State
 from bot.store.jobs import Job
 from bot.store.store import Transaction
+
+_T = TypeVar("_T")
 
 _ATTEMPTS = 5  # to begin; what has begun is restored, however often that takes
 _RESTORING = {Step.RESTART, Step.PROOF_WRITABLE, Step.REPORT}
@@ -68,9 +70,9 @@ class Collection:
     async def _recheck(self, request: Request) -> str:
         registry = self._ctx.registry(request.registry)
         try:
-            collector_of(registry)
+            collector = collector_of(registry)
             if request.plan["delete_untagged"]:
-                await untagged_gate(self._ctx, registry)
+                await untagged.gate(self._ctx, registry, collector)
         except Refusal as refusal:
             return refusal.sentence
         return ""
@@ -206,6 +208,7 @@ class Run:
         await self._step(Step.DRY_RUN)
         planned = await self._collect(dry_run=True)
         self._compare(planned)
+        await self._prove_untagged(planned)
         self._stop_if_asked()
         await self._keep_plan(planned)
         if disturbed := await self._collector.disturbance():
@@ -264,10 +267,57 @@ class Run:
                 f"({min(extra)[:19]}); nothing was collected"
             )
 
+    async def _prove_untagged(self, planned: GcReport) -> None:
+        """Where untagged manifests go: no tag needs one, as is read now that nobody can push."""
+        if not self._request.plan["delete_untagged"]:
+            return
+        try:
+            async with self._guarded([]):
+                proven = await self._unless_aborted(
+                    untagged.prove_again(
+                        self._ctx,
+                        self._request,
+                        self._registry,
+                        self._collector,
+                        planned.eligible_manifests,
+                    )
+                )
+        except Refusal as refusal:
+            async with self._ctx.store.transaction(self._job) as tx:
+                await self._record(tx, "gc.unproven", must=False, why=refusal.sentence)
+            raise Interrupted(
+                f"{refusal.sentence} Nothing was collected. {refusal.hint}".strip()
+            ) from None
+        if proven is None:
+            return
+        if breach := await self._breach():
+            raise Interrupted(f"{breach}; nothing was collected")
+        multi_arch = await canary.whole(self._registry, proven.multi_arch)
+        sung = {tuple(one) for one in self._progress.get("canary", ())}
+        sung |= {(one.repository, one.tag, one.digest) for one in multi_arch}
+        async with self._ctx.store.transaction(self._job) as tx:
+            going = len(planned.eligible_manifests)
+            facts = {"delete_untagged": True, "going": going, **proven.counts()}
+            await self._record(tx, "gc.proven", must=True, **facts)
+        await self._note(proof=proven.counts(), canary=[list(one) for one in sorted(sung)])
+
+    async def _unless_aborted(self, work: Awaitable[_T]) -> _T:
+        """The result of `work`; raises CollectionAborted where that comes first."""
+        task = asyncio.ensure_future(work)
+        abort = asyncio.create_task(self._abort.wait())
+        try:
+            await asyncio.wait({task, abort}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise CollectionAborted(f"aborted by <@{self._request.abort_by}>")
+            return task.result()
+        finally:
+            task.cancel()
+            abort.cancel()
+            await asyncio.gather(task, abort, return_exceptions=True)
+
     async def _collect(self, *, dry_run: bool) -> GcReport:
         latest: list[GcProgress] = []
-        guard = asyncio.create_task(self._guard(latest))
-        try:
+        async with self._guarded(latest):
             return await self._collector.collect(
                 dry_run=dry_run,
                 delete_untagged=bool(self._request.plan["delete_untagged"]),
@@ -276,6 +326,12 @@ class Run:
                 abort=self._abort,
                 fence=self._fence,
             )
+
+    @contextlib.asynccontextmanager
+    async def _guarded(self, latest: list[GcProgress]) -> AsyncIterator[None]:
+        guard = asyncio.create_task(self._guard(latest))
+        try:
+            yield
         finally:
             guard.cancel()
             with contextlib.suppress(asyncio.CancelledError):

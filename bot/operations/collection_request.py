@@ -1,27 +1,33 @@
 """Asking for a collection: what a dry run finds, and what stands in its way."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from bot.gc.errors import GcError
 from bot.gc.executor import Executor
-from bot.operations import emptying, requesting
+from bot.operations import emptying, requesting, untagged
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
-from bot.registry.client import DeleteSupport
 from bot.rules.approval import Draft
 from bot.rules.policy import Action
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a dry run found: counts, bytes (None where `unmeasured` says why nobody can tell)."""
+    """What a dry run found: counts, bytes (None where `unmeasured` says why nobody can tell).
+
+    `proof` tells what was read to prove that no tag needs the manifests; None where nothing was
+    (`unproven` then says why, unless it need not be).
+    """
 
     blobs: int
     manifests: tuple[str, ...]
     size: int | None
     summary: str
     unmeasured: str = ""
+    proof: untagged.Proven | None = None
+    unproven: str = ""
 
 
 def collector_of(registry: Registry) -> Executor:
@@ -52,7 +58,7 @@ async def preview(
     """
     collector = collector_of(registry)
     if delete_untagged:
-        await untagged_gate(ctx, registry)
+        await untagged.gate(ctx, registry, collector)
     async with ctx.store.reading() as tx:
         running = await tx.jobs.running_exclusive(registry.name)
     at_work = Refusal(
@@ -76,6 +82,13 @@ async def preview(
         timeout=ctx.timing.preview if limited else None,
     )
     collector.forget(name)
+    proof, unproven = None, ""
+    if delete_untagged and untagged.can_be_proven(collector):
+        try:
+            async with asyncio.timeout(ctx.timing.preview if limited else None):
+                proof = await untagged.prove(ctx, registry, report.eligible_manifests)
+        except TimeoutError:
+            unproven = f"not every tag could be read within {ctx.timing.preview:.0f} seconds"
     sizes = await collector.blob_sizes(report.eligible_blobs)
     return Preview(
         len(report.eligible_blobs),
@@ -83,7 +96,19 @@ async def preview(
         sum(sizes.values()) if sizes is not None else None,
         report.summary,
         collector.unmeasured,
+        proof,
+        unproven,
     )
+
+
+def _as_json(seen: Preview) -> dict[str, Any]:
+    """What the plan pins of a preview."""
+    value = {"blobs": seen.blobs, "manifests": list(seen.manifests), "bytes": seen.size}
+    if seen.proof is not None:
+        value["proof"] = seen.proof.counts()
+    if seen.unproven:
+        value["unproven"] = seen.unproven
+    return value
 
 
 async def obstacle_of(collector: Executor) -> str | None:
@@ -92,24 +117,6 @@ async def obstacle_of(collector: Executor) -> str | None:
         return await collector.obstacle()
     except GcError as error:
         return f"{error.sentence} {error.hint}".strip()
-
-
-async def untagged_gate(ctx: Context, registry: Registry) -> None:
-    """Refuse `--delete-untagged` where it would break images or end undo windows."""
-    if await registry.client.probe_delete(registry.probe_name) is not DeleteSupport.TAG:
-        raise Refusal(
-            "--delete-untagged is refused: on distribution 2.x it deletes the images inside "
-            "multi-arch indexes, and this registry is not proven to be 3.x.",
-            "Run a plain `/registry gc`, or move the registry to distribution 3.",
-        )
-    async with ctx.store.reading() as tx:
-        windows = await tx.windows.open_on(registry.name)
-    if windows:
-        names = ", ".join(dict.fromkeys(f"R{w.request}" for w in windows))
-        raise Refusal(
-            f"--delete-untagged would end the undo windows of {names}.",
-            f"Wait until they end, or `/registry purge R{windows[0].request}` first.",
-        )
 
 
 async def request_collection(
@@ -159,9 +166,7 @@ async def request_collection(
         by_request[window.request] = by_request.get(window.request, 0) + window.size
     plan: dict[str, Any] = {
         "delete_untagged": delete_untagged,
-        "preview": None
-        if seen is None
-        else {"blobs": seen.blobs, "manifests": list(seen.manifests), "bytes": seen.size},
+        "preview": None if seen is None else _as_json(seen),
         "note": note,
         "windows": [[number, size] for number, size in by_request.items()],
         "until": {str(w.request): w.until for w in windows},

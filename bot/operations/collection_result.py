@@ -33,6 +33,7 @@ async def outcome(
         "why": why,
         "planned_blobs": (progress.get("planned") or {}).get("blobs", 0),
         "manifests": (progress.get("planned") or {}).get("manifests", 0),
+        "proof": progress.get("proof"),
         "freed_blobs": None,
         "freed_bytes": None,
         "left_blobs": 0,

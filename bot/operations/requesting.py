@@ -111,6 +111,7 @@ async def submit(tx: Transaction, wanted: Draft) -> Request:
             "reason": wanted.reason,
             "items": [[item.repository, item.tag, item.digest] for item in wanted.items],
             "subject": wanted.subject,
+            **({"delete_untagged": True} if wanted.plan.get("delete_untagged") else {}),
         },
     )
     await tx.outbox.refresh(request.id)

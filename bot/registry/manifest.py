@@ -84,6 +84,7 @@ class Index:
     digest: Digest
     media_type: str
     children: tuple[Descriptor, ...]
+    subject: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +116,14 @@ class RawManifest:
             raise InvalidManifest("The manifest is an image and an index at the same time.")
         if self.media_type in _INDEXES:
             children = tuple(_descriptor(child) for child in _list(value, "manifests"))
-            return Index(self.digest, self.media_type, children)
+            return Index(self.digest, self.media_type, children, _subject(value))
         if self.media_type in _IMAGES:
-            subject = value.get("subject")
             return Image(
                 self.digest,
                 self.media_type,
                 _descriptor(value.get("config")),
                 tuple(_descriptor(layer) for layer in _list(value, "layers")),
-                _descriptor(subject).digest if subject is not None else None,
+                _subject(value),
             )
         raise InvalidManifest(f"Manifests of type {self.media_type[:100]} are not supported.")
 
@@ -224,6 +224,11 @@ def _list(value: Mapping[str, Any], key: str) -> list[Any]:
     if not isinstance(found, list):
         raise InvalidManifest(f"The manifest has no list of {key}.")
     return found
+
+
+def _subject(value: Mapping[str, Any]) -> Digest | None:
+    subject = value.get("subject")
+    return _descriptor(subject).digest if subject is not None else None
 
 
 def _descriptor(value: object) -> Descriptor:

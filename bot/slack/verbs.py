@@ -175,7 +175,9 @@ _ALL = (
         example='/registry purge team/api:1.4.0 --reason "leaked key"',
     ),
     Verb(
-        "gc", Kind.DESTRUCTIVE, "collect garbage: free the bytes of what was deleted",
+        "gc", Kind.DESTRUCTIVE,
+        "collect garbage: free the bytes of what was deleted; with --delete-untagged also of "
+        "manifests without a tag, once it is proven that no tag needs them",
         Takes.NOTHING, (Flag("dry-run"), Flag("delete-untagged"), _REASON, _EMERGENCY),
         example="/registry gc --dry-run",
     ),

@@ -312,9 +312,16 @@ class Windows:
 
     async def open_on(self, registry: str) -> list[Window]:
         """Every open window of a registry, the soonest to end first."""
+        return await self._on(registry, WindowState.OPEN)
+
+    async def held_on(self, registry: str) -> list[Window]:
+        """Every window of a registry that has ended and purged nothing, as it had a holder."""
+        return await self._on(registry, WindowState.HELD)
+
+    async def _on(self, registry: str, state: WindowState) -> list[Window]:
         query = (
             sa.select(windows)
-            .where(windows.c.registry == registry, windows.c.state == WindowState.OPEN)
+            .where(windows.c.registry == registry, windows.c.state == state)
             .order_by(windows.c.until)
         )
         return [_window(row) for row in (await self._conn.execute(query)).mappings()]

@@ -142,6 +142,11 @@ def test_a_bad_exit_code_beats_a_good_summary(exit_code: int) -> None:
         ),
         ("configuration error: open x.yml: no such file", "registry's configuration: config"),
         ("failed to garbage collect: invalid checksum digest format", "damaged link file"),
+        (
+            "failed to garbage collect: failed to mark: filesystem: filesystem: "
+            "failed to retrieve tags unknown repository name=team/by-digest",
+            "team/by-digest has manifests and never had a tag",
+        ),
         ("Error response from daemon: No such container: reg", "No such container: reg"),
     ],
 )

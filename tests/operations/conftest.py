@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.controlled_registry import ControlledRegistry
 from tests.support.real_registry import RealRegistry
 from tests.support.rig import Rig
 
@@ -17,3 +18,13 @@ def registry(tmp_path: Path) -> Iterator[RealRegistry]:
 async def rig(tmp_path: Path, registry: RealRegistry) -> AsyncIterator[Rig]:
     async with Rig.open(tmp_path, registry.url) as made:
         yield made
+
+
+@pytest.fixture
+async def controlled(tmp_path: Path) -> AsyncIterator[ControlledRegistry]:
+    registry = ControlledRegistry(tmp_path)
+    registry.start()
+    try:
+        yield registry
+    finally:
+        registry.stop()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,6 @@ from tests.support.images import pull, push_image, push_index
 from tests.support.rig import BOB, Rig
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def controlled(tmp_path: Path) -> AsyncIterator[ControlledRegistry]:
-    registry = ControlledRegistry(tmp_path)
-    registry.start()
-    try:
-        yield registry
-    finally:
-        registry.stop()
 
 
 async def _garbage(rig: Rig, registry: ControlledRegistry) -> int:
@@ -233,13 +222,6 @@ async def test_a_worker_that_stops_hands_the_collection_over(tmp_path, controlle
 
 async def _writable_now(rig: Rig) -> bool:
     return await rig.registry.client.probe_upload("a") is UploadSupport.ACCEPTED
-
-
-async def test_delete_untagged_is_refused_on_2x(tmp_path, controlled) -> None:
-    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
-        await push_image(controlled.url, "a", "1")
-        with pytest.raises(Refusal, match=r"2\.x"):
-            await rig.gc(delete_untagged=True)
 
 
 async def test_a_dry_run_changes_nothing(tmp_path, controlled) -> None:

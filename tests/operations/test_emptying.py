@@ -2,8 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -19,16 +18,6 @@ from tests.support.images import pull, push_image
 from tests.support.rig import ANN, BOB, Rig, policy
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def controlled(tmp_path: Path) -> AsyncIterator[ControlledRegistry]:
-    registry = ControlledRegistry(tmp_path)
-    registry.start()
-    try:
-        yield registry
-    finally:
-        registry.stop()
 
 
 async def _emptied(registry: ControlledRegistry, *names: str) -> None:

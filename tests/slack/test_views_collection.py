@@ -7,6 +7,7 @@ import pytest
 
 from bot.gc.steps import Step
 from bot.operations.collection_request import Preview
+from bot.operations.untagged import Proven
 from bot.rules.approval import Request, State
 from bot.slack.views import collection
 from bot.slack.views.blocks import message
@@ -110,6 +111,19 @@ def test_untagged_manifests_are_named_before_and_counted_after() -> None:
     assert f"and {500 - inside} more" in read(shown)
     assert "*Deleted* 1 untagged manifest" in read(request(_ended(manifests=1)))
     assert "*Deleted*" not in read(request(_ended(State.ABORTED, manifests=1)))
+
+
+def test_the_proof_for_untagged_manifests_is_told_before_and_after() -> None:
+    proof = {"repositories": 1, "tags": 1234, "manifests": 2000}
+    preview = {"blobs": 1, "bytes": 1, "manifests": [digest(1)], "proof": proof}
+    shown = request(_pending(preview=preview, delete_untagged=True))
+    check(shown)
+    assert "No tag needs one: 1,234 tags in 1 repository were read." in read(shown)
+    unproven = {**preview, "proof": None, "unproven": "there was no time"}
+    unknown = read(request(_pending(preview=unproven, delete_untagged=True)))
+    assert "is not known yet, as there was no time." in unknown
+    ended = read(request(_ended(manifests=1, proof={**proof, "repositories": 56})))
+    assert "no tag needed them: 1,234 tags in 56 repositories were read before" in ended
 
 
 def test_open_windows_can_each_be_ended() -> None:
@@ -310,6 +324,10 @@ def test_a_dry_run_lists_manifests_and_windows() -> None:
     assert "It would delete 1 untagged manifest: `sha256:000000000000`" in read(shown)
     assert "*R7* 5.0 MB until <!date^" in read(shown)
     assert "more" not in read(shown)
+    assert "No tag needs them" not in read(shown)
+    proof = Proven(2, 30, 40)
+    proven = collection.dry_run("corp", Preview(1, (digest(1),), 1, "", "", proof), [])
+    assert "No tag needs them: 30 tags in 2 repositories were read." in read(proven)
 
 
 def test_a_dry_run_with_very_much() -> None:

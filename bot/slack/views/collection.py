@@ -55,7 +55,7 @@ def _before(shown: Request) -> list[Block]:
     if plan["delete_untagged"]:
         lines.append(
             ":warning: *Deletes untagged manifests*, also those that only something outside the "
-            "registry pulls by digest, and attestations that refer to an image by subject."
+            f"registry pulls by digest. {_proof(seen or {})}".strip()
         )
     if plan["unsafe"]:
         lines.append(
@@ -77,6 +77,21 @@ def _before(shown: Request) -> list[Block]:
     if plan.get("replaces"):
         blocks.append(context(f"It takes the place of R{plan['replaces']}."))
     return blocks
+
+
+def _proof(seen: Mapping[str, Any]) -> str:
+    """Whether a tag needs one of the untagged manifests, as far as the preview could tell."""
+    again = "read again while pushes are refused, and if one needs any, nothing is collected."
+    if seen.get("proof"):
+        return f"No tag needs one: {_read(seen['proof'])} were read. They are {again}"
+    if seen.get("unproven"):
+        return f"Whether a tag needs one is not known yet, as {seen['unproven']}. All are {again}"
+    return ""
+
+
+def _read(proof: Mapping[str, int]) -> str:
+    repositories = many(proof["repositories"], "repository", "repositories")
+    return f"{many(proof['tags'], 'tag')} in {repositories}"
 
 
 def _digests(digests: Sequence[str]) -> str:
@@ -150,6 +165,8 @@ def _report(shown: Request) -> str:
         lines.append(f"*Freed* {many(result.get('freed_blobs') or 0, 'blob')}, {measured}")
     if result.get("manifests") and shown.state is State.DONE:
         lines.append(f"*Deleted* {many(result['manifests'], 'untagged manifest')}")
+    if result.get("proof"):
+        lines.append(f"*Proof* no tag needed them: {_read(result['proof'])} were read before")
     lines += emptying.after(shown)
     left = result.get("left_blobs")
     if left:
@@ -237,6 +254,8 @@ def dry_run(
         blocks.append(
             section(f"It would delete {many(len(seen.manifests), 'untagged manifest')}: {names}")
         )
+    if seen.proof:
+        blocks.append(section(f"No tag needs them: {_read(seen.proof.counts())} were read."))
     if windows:
         lines = [f"*{name}* {size(n)} until {when(until)}" for name, n, until in windows]
         count = fitting(lines, 2000)

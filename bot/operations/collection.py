@@ -405,9 +405,11 @@ class Run:
 
     async def _call_for_help(self, why: str) -> None:
         first = not self._progress.get("help")
-        await self._note(help=why)
-        if first:
-            async with self._ctx.store.transaction(self._job) as tx:
+        self._progress["help"] = why
+        async with self._ctx.store.transaction(self._job) as tx:
+            await tx.requests.change(self._request.id, progress=self._progress)
+            await tx.outbox.refresh(self._request.id)
+            if first:
                 await self._record(tx, "gc.restore_failed", must=False, why=why)
                 await tx.outbox.thread(
                     self._request.id,

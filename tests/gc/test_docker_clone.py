@@ -1,10 +1,13 @@
 """What a clone is made of, read from what the engine tells about the original."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.gc.docker.clone import COLLECTOR, Owner, collector, server
+from bot.gc.docker.executor import DockerExecutor
+from bot.gc.docker.settings import DockerSettings
 
 ID = "a" * 64
 OWNER = Owner("corp", "registry", "R7-collect")
@@ -146,3 +149,16 @@ def test_a_collector_serves_nobody() -> None:
     assert "traefik.enable" not in local.body["Labels"]
     bucket = collector(one, OWNER, COLLECTOR, argv, network=True)
     assert bucket.body["NetworkingConfig"] == {"EndpointsConfig": {"corp": {}}}
+
+
+def test_what_to_type_by_hand_ends_a_collection_before_the_original_starts(tmp_path: Path) -> None:
+    near = DockerExecutor(DockerSettings(container="hub"), tmp_path, "corp")
+    assert near.restore_command("R7-collect") == (
+        "docker rm -f registry-bot-R7-collect.collector registry-bot-R7-collect; docker start hub"
+    )
+    away = DockerSettings(container="hub", socket="tcp://host:2376", tls_dir=Path("/tls"))
+    words = (
+        "docker -H tcp://host:2376 --tlsverify --tlscacert /tls/ca.pem --tlscert /tls/cert.pem "
+        "--tlskey /tls/key.pem start hub"
+    )
+    assert DockerExecutor(away, tmp_path, "corp").restore_command("R7").endswith(f"; {words}")

@@ -85,7 +85,7 @@ class Rig:
         url: str,
         *,
         rules: Policy | None = None,
-        gc: CommandSettings | DockerSettings | None = None,
+        gc: CommandSettings | DockerSettings | Executor | None = None,
         timing: Timing = FAST,
         deadline: float = 5.0,
         **changes: Any,
@@ -95,8 +95,10 @@ class Rig:
         collector: Executor | None = None
         if isinstance(gc, DockerSettings):
             collector = DockerExecutor(gc, directory / "gc", "corp")
-        elif gc is not None:
+        elif isinstance(gc, CommandSettings):
             collector = CommandExecutor(gc, directory / "gc", "corp")
+        else:
+            collector = gc
         registry = Registry("corp", client, (client,), "", collector, "no [registries.gc]")
         ctx = Context(store, rules or policy(), {"corp": registry}, 500, ZoneInfo("UTC"), timing)
         ctx = dataclasses.replace(ctx, **changes)

@@ -19,7 +19,9 @@ from bot.gc.docker.errors import EngineRefused, EngineUnreachable, refused, unre
 NEWEST = (1, 44)
 """The newest version of the API that is asked for: later ones may take fields away."""
 
-_SECONDS = 60.0
+PATIENCE = 60.0
+"""Seconds that an engine may take for each piece of an answer."""
+
 _CONNECT_SECONDS = 10.0
 _NETWORK = (httpx.HTTPError, aiohttp.ClientError)
 
@@ -31,11 +33,15 @@ class Connection:
     ----------
     address : `unix:///path` or `tcp://host:port`.
     tls_dir : has ca.pem, cert.pem and key.pem; without it TCP is spoken in the clear.
+    seconds : how long each piece of an answer may take.
     """
 
-    def __init__(self, address: str, tls_dir: Path | None = None) -> None:
+    def __init__(
+        self, address: str, tls_dir: Path | None = None, seconds: float = PATIENCE
+    ) -> None:
         self.address = address
         self._tls_dir = tls_dir
+        self._seconds = seconds
         self._prefix: str | None = None
 
     async def json(
@@ -46,12 +52,15 @@ class Connection:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-        seconds: float = _SECONDS,
+        more: float = 0.0,
         plain: bool = False,
     ) -> Any:
-        """Ask and read JSON. `what` completes “could not …”; `plain` leaves the version out."""
+        """Ask and read JSON. `what` completes “could not …”; `plain` leaves the version out.
+
+        `more` seconds are granted for what takes long.
+        """
         prefix = "" if plain else await self.prefix()
-        async with self.client(seconds) as http:
+        async with self.client(self._seconds + more) as http:
             answer = await self.send(http, method, f"{prefix}{path}", params, body)
         if answer.is_error:
             raise refused(what, answer)
@@ -107,7 +116,11 @@ class Connection:
             self._prefix = f"/v{used[0]}.{used[1]}"
         return self._prefix
 
-    def client(self, seconds: float | None = _SECONDS) -> httpx.AsyncClient:
+    def brief(self) -> httpx.AsyncClient:
+        """Connections for answers that do not take long."""
+        return self.client(self._seconds)
+
+    def client(self, seconds: float | None) -> httpx.AsyncClient:
         """Connections that wait so many seconds for each piece of an answer."""
         tls = self._trust() if self._tls_dir else None
         local = self.address.startswith("unix:")

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from bot.gc.docker.connection import Connection
+from bot.gc.docker.connection import PATIENCE, Connection
 from bot.gc.docker.errors import EngineRefused, NotThere, refused
 from bot.gc.docker.frames import STDOUT, frames
 
@@ -20,7 +20,6 @@ Inspected = Mapping[str, Any]
 
 _DIRECTORY = 1 << 31  # Go's mode bit
 _FILE_LIMIT = 1 << 20
-_SPARE = 60.0
 
 
 class Engine:
@@ -30,11 +29,14 @@ class Engine:
     ----------
     address : `unix:///path` or `tcp://host:port`.
     tls_dir : has ca.pem, cert.pem and key.pem; without it TCP is spoken in the clear.
+    seconds : how long each piece of an answer may take.
     """
 
-    def __init__(self, address: str, tls_dir: Path | None = None) -> None:
+    def __init__(
+        self, address: str, tls_dir: Path | None = None, seconds: float = PATIENCE
+    ) -> None:
         self.address = address
-        self._on = Connection(address, tls_dir)
+        self._on = Connection(address, tls_dir, seconds)
 
     async def version(self) -> str:
         """The engine's own version, for people."""
@@ -98,7 +100,7 @@ class Engine:
     async def stop(self, container: str, called: str, patience: float) -> None:
         """Stop a container, after as long as it may take; nothing happens if it does not run."""
         await self._on.json(
-            f"stop {called}", "POST", f"/containers/{container}/stop", seconds=patience + _SPARE
+            f"stop {called}", "POST", f"/containers/{container}/stop", more=patience
         )
 
     async def kill(self, container: str) -> None:
@@ -169,7 +171,7 @@ class Engine:
     async def file_sizes(self, container: str, paths: Iterable[str]) -> AsyncIterator[int | None]:
         """The bytes of each file inside, stopped or not; None where there is no such file."""
         prefix = await self._on.prefix()
-        async with self._on.client() as http:
+        async with self._on.brief() as http:
             for path in paths:
                 got = await self._on.send(
                     http, "HEAD", f"{prefix}/containers/{container}/archive", {"path": path}
@@ -179,7 +181,7 @@ class Engine:
     async def exists(self, container: str, path: str) -> bool:
         """Whether there is such a file or directory inside."""
         prefix = await self._on.prefix()
-        async with self._on.client() as http:
+        async with self._on.brief() as http:
             url = f"{prefix}/containers/{container}/archive"
             return (await self._on.send(http, "HEAD", url, {"path": path})).is_success
 
@@ -189,7 +191,7 @@ class Engine:
             if size is None or size > _FILE_LIMIT:
                 return None
         prefix = await self._on.prefix()
-        async with self._on.client() as http:
+        async with self._on.brief() as http:
             url = f"{prefix}/containers/{container}/archive"
             got = await self._on.send(http, "GET", url, {"path": path})
         if not got.is_success:

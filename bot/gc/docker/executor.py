@@ -20,7 +20,7 @@ from bot.gc.docker.errors import EngineRefused
 from bot.gc.docker.facts import FILESYSTEM
 from bot.gc.docker.measure import Measuring, why_unmeasured
 from bot.gc.docker.run import Run
-from bot.gc.docker.settings import SOCKET, DockerSettings, refusal
+from bot.gc.docker.settings import DockerSettings, client_words, refusal
 from bot.gc.docker.site import Lookout, is_collecting, is_server, is_up, role
 from bot.gc.docker.switching import Switched, Switching
 from bot.gc.ending import killed_unless_over, may_begin
@@ -113,10 +113,11 @@ class DockerExecutor(KeepsFiles):
         )
 
     def restore_command(self, job: str) -> str:
-        """What removes a clone that still stands and starts the original."""
-        address = () if self.settings.socket == SOCKET else ("-H", self.settings.socket)
-        remove = shlex.join(["docker", *address, "rm", "-f", self._owner(job).name(SERVER)])
-        return f"{remove}; {shlex.join(['docker', *address, 'start', self.settings.container])}"
+        """What removes the clones, a collection at work first, and starts the original."""
+        docker = ["docker", *client_words(self.settings)]
+        clones = [self._owner(job).name(role) for role in (COLLECTOR, SERVER)]
+        remove = shlex.join([*docker, "rm", "-f", *clones])
+        return f"{remove}; {shlex.join([*docker, 'start', self.settings.container])}"
 
     def unfinished(self) -> str:
         """Never: what was asked of the engine comes to its end, and is seen there."""

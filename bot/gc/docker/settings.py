@@ -81,6 +81,18 @@ def _bad_address(settings: DockerSettings) -> str | None:
     return None
 
 
+def client_words(settings: DockerSettings) -> list[str]:
+    """The words by which docker's own client speaks to the same engine."""
+    if settings.socket == SOCKET:
+        return []
+    words = ["-H", settings.socket]
+    if settings.tls_dir is not None:
+        options = ("--tlscacert", "--tlscert", "--tlskey")
+        files = [str(settings.tls_dir / name) for name in TLS_FILES]
+        words += ["--tlsverify", *(w for pair in zip(options, files, strict=True) for w in pair)]
+    return words
+
+
 def is_open_to_all(settings: DockerSettings) -> bool:
     """Whether the engine is spoken to over a network without TLS."""
     return settings.socket.startswith("tcp:") and settings.tls_dir is None

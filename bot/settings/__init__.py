@@ -74,7 +74,7 @@ class Settings:
     """
 
     slack: SlackSettings
-    store_url: str
+    store_url: str = field(repr=False)  # it may hold a password
     registries: tuple[RegistrySettings, ...]
     policy: Policy
     defaults: Defaults

@@ -258,7 +258,10 @@ def _engine(url: str, *, looking: bool = False) -> AsyncEngine:
             path = Path(address.database or "").absolute()
             query = {**address.query, "mode": "ro", "uri": "true"}
             address = address.set(database=f"file:{quote(str(path))}", query=query)
-        engine = PatientEngine(create_async_engine(address).sync_engine)
+        # The values of a statement are what people wrote, and addresses that let somebody in:
+        # errors go to the log, and must not take them along.
+        made = create_async_engine(address, hide_parameters=True)
+        engine = PatientEngine(made.sync_engine)
     except ModuleNotFoundError as error:
         raise StoreUnusable(
             f"the driver for {kind} is not installed", f"install {error.name}"

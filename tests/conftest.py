@@ -1,9 +1,11 @@
 """What every test shares."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support import planted
 from tests.support.postgres import Postgres, programs
 
 
@@ -13,6 +15,30 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No secret gets into anything that the bot writes; files are looked at in the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        planted.Watch(patch)
+        yield
+    _clean(tmp_path_factory.getbasetemp())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[pytest.TestReport]:
+    """A test during which a secret was said has failed, whatever it looked at itself."""
+    report = yield
+    if call.when == "teardown":
+        for name, said in report.sections:
+            planted.look(name, said)
+        if found := planted.take():
+            report.outcome = "failed"
+            report.longrepr = "\n".join([f"{item.nodeid} let a secret out:", *found])
+    return report
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """One PostgreSQL server for all tests that want one."""
@@ -20,3 +46,10 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("PostgreSQL is not installed: `make test` installs it")
     with Postgres() as server:
         yield server
+        _clean(server.directory)
+
+
+def _clean(directory: Path) -> None:
+    """Fail when a file has a secret in it; pytest's directories are named after their tests."""
+    found = list(planted.in_files(directory))
+    assert not found, "\n".join(["these files have secrets in them:", *found])

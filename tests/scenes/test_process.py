@@ -132,15 +132,3 @@ async def test_a_store_that_does_not_answer_is_said_within_three_seconds(team: T
             locker.stdin.close()
             locker.wait(10)
             locker.stdout.close()
-
-
-async def test_nothing_secret_is_in_log_or_database(team: Team) -> None:
-    await push_image(team.registry.url, "team/api", "1")
-    await team.spawn()
-    await team.asks(ANN, "tags team/api")
-    assert await team.terminate() == 0
-    held = (team.directory / "bot.log").read_bytes() + b"".join(
-        path.read_bytes() for path in team.directory.glob("bot.db*")
-    )
-    for secret in (team.slack.bot_token, team.slack.app_token, team.slack.signing_secret):
-        assert secret.encode() not in held

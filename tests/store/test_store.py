@@ -13,6 +13,7 @@ from bot.registry.manifest import OCI_MANIFEST, RawManifest
 from bot.store import schema
 from bot.store.jobs import LeaseLost
 from bot.store.store import Store, StoreUnusable, Transaction
+from tests.support.planted import SECRET
 
 pytestmark = pytest.mark.anyio
 
@@ -224,10 +225,11 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_password_in_the_url_is_never_repeated() -> None:
+    word = f"hunter2{SECRET}"
     for url in (
-        "postgresql://bot:hunter2@127.0.0.1:1/db",
-        "postgresql://bot:hunter2@127.0.0.1:notaport/db",
-        "mysql://bot:hunter2@127.0.0.1/db",
+        f"postgresql://bot:{word}@127.0.0.1:1/db",
+        f"postgresql://bot:{word}@127.0.0.1:notaport/db",
+        f"mysql://bot:{word}@127.0.0.1/db",
     ):
         with pytest.raises(StoreUnusable) as refused:
             await Store.open(url)

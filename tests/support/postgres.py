@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+from tests.support.planted import SECRET
+
 _USER = "postgres"
+_PASSWORD = f"not-a-real-one-{SECRET}"
 # Nothing here outlives the tests, so nothing has to reach the disk.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
 _SECONDS = "60"
@@ -28,7 +31,8 @@ def programs() -> Path | None:
 class Postgres:
     """A server without a network: only its socket. As root it runs as the user `postgres`.
 
-    Whoever reaches the socket is let in: the directory is nobody's but the tests'.
+    Whoever reaches the socket is let in: the `directory` is nobody's but the tests'. Addresses
+    hold a password all the same, for what must not be done with it.
 
     Raises
     ------
@@ -41,12 +45,12 @@ class Postgres:
             raise FileNotFoundError("PostgreSQL is not installed")
         self._programs = found
         # A socket's path has at most 107 bytes, and pytest's directories are long.
-        self._directory = Path(tempfile.mkdtemp(prefix="pg-"))
-        self._data = self._directory / "data"
+        self.directory = Path(tempfile.mkdtemp(prefix="pg-"))
+        self._data = self.directory / "data"
         self._as: list[str] = []
         if os.geteuid() == 0:
             account = pwd.getpwnam(_USER)
-            os.chown(self._directory, account.pw_uid, account.pw_gid)
+            os.chown(self.directory, account.pw_uid, account.pw_gid)
             self._as = ["runuser", "-u", _USER, "--"]
 
     def __enter__(self) -> Self:
@@ -55,16 +59,16 @@ class Postgres:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def start(self) -> None:
         """Start it; the first time it is made. Returns when it takes connections."""
         if not self._data.exists():
             self._run("initdb", "-D", self._data, "-U", _USER, "-A", "trust", "-N", "-E", "UTF8")
-        options = f"-c listen_addresses= -k {self._directory} " + " ".join(
+        options = f"-c listen_addresses= -k {self.directory} " + " ".join(
             f"-c {setting}" for setting in _FAST
         )
-        log = self._directory / "log"
+        log = self.directory / "log"
         self._run(
             "pg_ctl", "-D", self._data, "-l", log, "-w", "-t", _SECONDS, "-o", options, "start"
         )
@@ -86,16 +90,16 @@ class Postgres:
         return self._address("postgres")
 
     def _address(self, name: str) -> str:
-        return f"postgresql://{_USER}@/{name}?host={quote(str(self._directory))}"
+        return f"postgresql://{_USER}:{_PASSWORD}@/{name}?host={quote(str(self.directory))}"
 
     def _ask(self, database: str, statements: str) -> None:
-        words = ("-h", self._directory, "-U", _USER, "-d", database, "-qXc", statements)
+        words = ("-h", self.directory, "-U", _USER, "-d", database, "-qXc", statements)
         self._run("psql", *words, own=True)
 
     def _run(self, program: str, *words: object, own: bool = False) -> None:
         done = subprocess.run(
             [*([] if own else self._as), str(self._programs / program), *map(str, words)],
-            cwd=self._directory,
+            cwd=self.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

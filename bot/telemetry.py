@@ -189,6 +189,11 @@ class Metrics:
             "jobs_total", "Jobs that ended, by kind and outcome.", ("kind", "outcome")
         )
         self.job_queue_depth = gauge("job_queue_depth", "Jobs that are due and wait for a worker.")
+        self.letters_total = counter(
+            "letters_total",
+            "Tries to send a message to Slack, by kind and outcome (sent, later, failed).",
+            ("kind", "outcome"),
+        )
         self.outbox_pending = gauge("outbox_pending", "Messages that wait to be sent to Slack.")
         self.outbox_oldest_seconds = gauge(
             "outbox_oldest_seconds", "Age in seconds of the oldest message that waits to be sent."

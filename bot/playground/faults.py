@@ -1,11 +1,13 @@
 """What goes wrong on purpose, so that tests can see the bot live through it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+When = Callable[[str, Mapping[str, Any]], bool]
+"""Whether a call is meant, by its method and its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Faults:
     _fail: dict[str, list[Fault]] = field(default_factory=dict)
     _delay: dict[str, list[float]] = field(default_factory=dict)
     _hold: dict[str, list[Hold]] = field(default_factory=dict)
+    _rules: list[tuple[When, Fault]] = field(default_factory=list)
     _duplicate: int = 0
 
     def fail(
@@ -73,11 +76,12 @@ class Faults:
         retry_after : seconds in the header `Retry-After`, for 429.
         after : let the call take effect first, and lose only its answer.
         """
-        word = error or {429: "ratelimited", 503: "service_unavailable"}.get(
-            status, "internal_error"
-        )
-        planned = [Fault(status, word, retry_after, after)] * times
+        planned = [Fault(status, _word(status, error), retry_after, after)] * times
         self._fail.setdefault(method, []).extend(planned)
+
+    def fail_where(self, when: When, status: int = 200, error: str = "") -> None:
+        """Let every call fail for which `when(method, arguments)` is true, until `clear`."""
+        self._rules.append((when, Fault(status, _word(status, error))))
 
     def delay(self, method: str, seconds: float, times: int = 1) -> None:
         """Let the next `times` calls of `method` wait `seconds` before anything happens."""
@@ -106,10 +110,14 @@ class Faults:
             for hold in holds:
                 hold.release()
         self._hold.clear()
+        self._rules.clear()
         self._duplicate = 0
 
-    def take_failure(self, method: str) -> Fault | None:
+    def take_failure(self, method: str, arguments: Mapping[str, Any]) -> Fault | None:
         """The failure planned for this call."""
+        for when, fault in self._rules:
+            if when(method, arguments):
+                return fault
         return _take(self._fail, method)
 
     async def wait(self, method: str) -> None:
@@ -125,6 +133,10 @@ class Faults:
             self._duplicate -= 1
             return 2
         return 1
+
+
+def _word(status: int, error: str) -> str:
+    return error or {429: "ratelimited", 503: "service_unavailable"}.get(status, "internal_error")
 
 
 def _take(planned: dict[str, list[_T]], method: str) -> _T | None:

@@ -92,7 +92,7 @@ class WebApi:
         run: Callable[[web.Request, str, Arguments], Any],
     ) -> web.StreamResponse:
         await self._faults.wait(method)
-        fault = self._faults.take_failure(method)
+        fault = self._faults.take_failure(method, arguments)
         if fault and not fault.after:
             return self._fail(request, method, arguments, fault)
         try:

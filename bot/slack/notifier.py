@@ -1,9 +1,13 @@
-"""Delivers what the store says must be said: at least once, in order, inside Slack's rules."""
+"""Delivers what the store says must be said: at least once, in order, inside Slack's rules.
+
+A letter ends in one of three ways: it arrived; Slack does not take it, and what is said otherwise
+(`bot.slack.letters`) is stored as it is closed; or it waits for another try. Nothing is dropped
+because Slack, the network or the app's token is away.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 import aiohttp
 import structlog
@@ -13,19 +17,20 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.operations.context import Context
 from bot.slack.delivery import (
     Later,
+    Meaning,
     Refused,
     backoff,
     code_of,
-    is_in_slack,
+    meaning,
     retry_after,
-    seconds,
 )
-from bot.slack.limits import code
+from bot.slack.letters.answers import Answers
+from bot.slack.letters.base import Way
+from bot.slack.letters.channels import Channels
+from bot.slack.letters.previews import Previews
+from bot.slack.letters.requests import Requests
+from bot.slack.sending import Sender
 from bot.slack.uploads import Uploads
-from bot.slack.views import announcements, audit, notices
-from bot.slack.views.blocks import Message, without_new_blocks
-from bot.slack.views.cleanup import preview as preview_message
-from bot.slack.views.request import request as request_message
 from bot.store.outbox import (
     ANCHOR,
     ANNOUNCE,
@@ -34,31 +39,22 @@ from bot.store.outbox import (
     POST,
     PREVIEW,
     REQUEST,
-    RESPONSE_URL_LIFE,
     RETIRE,
     THREAD,
     Letter,
 )
-from bot.store.store import Transaction
 
 log = structlog.get_logger()
 
 _IDLE = 1.0
 _AT_ONCE = 8  # letters under way; those with the same key still go one after the other
-_GIVE_UP_ANSWER = 1800.0  # an answer that is half an hour late helps nobody
-_GIVE_UP_FILE = 3600.0
-_GIVE_UP = 2 * 86400.0
-_UNINVITED = 300.0
-_TRANSIENT = {
-    "ratelimited",
-    "rate_limited",
-    "internal_error",
-    "fatal_error",
-    "service_unavailable",
-    "request_timeout",
-    "team_added_to_org",
-}
-_SILENT: dict[str, Any] = {"unfurl_links": False, "unfurl_media": False}
+_GIVE_UP = 7 * 86400.0
+_TRIES = 20  # at least, before anything is given up because of its age
+_ALONE = 3600.0  # for so long Slack may fail at one letter while it takes others
+_JUST_NOW = 60.0
+_REMEMBERED = 1000
+_BROKEN = 8  # attempts at a letter that the bot itself cannot read
+_LONGEST_SILENCE = 60.0
 
 
 class Notifier:
@@ -70,16 +66,42 @@ class Notifier:
     client : with the bot's token and no retry handlers: retrying is this loop's job.
     hooks : the beginning that a response_url must have.
     worker : the name of this process.
+    count : told kind and outcome of every try, for the metrics.
     """
 
-    def __init__(self, ctx: Context, client: AsyncWebClient, hooks: str, worker: str) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        client: AsyncWebClient,
+        hooks: str,
+        worker: str,
+        count: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
         self._ctx = ctx
-        self._client = client
-        self._hooks = hooks
         self._worker = worker
-        self._uploads = Uploads(ctx, client)
+        self._count = count
+        sender = Sender(client)
+        requests, channels = Requests(ctx, sender), Channels(ctx, sender)
+        self._ways = {
+            ANSWER: Answers(sender, self._http, hooks).answer,
+            REQUEST: requests.message,
+            THREAD: requests.thread,
+            RETIRE: requests.correction,
+            PREVIEW: Previews(ctx, sender).message,
+            POST: channels.post,
+            ANNOUNCE: channels.announcement,
+            ANCHOR: channels.anchor,
+            FILE: Uploads(ctx, client, sender).file,
+        }
         self._stopping = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
+        # By the loop's clock: when something arrived, and since when letters fail alone.
+        self._arrived = 0.0
+        self._failing: dict[int, float] = {}
+        self._refusals = 0
+        self._again = 0.0
+        self.silence = ""
+        """Why Slack takes nothing at all from this app, in its word; "" while it does."""
 
     def stop(self) -> None:
         """Deliver what is due, then end."""
@@ -94,6 +116,10 @@ class Notifier:
             self._session = session
             await self._loop()
 
+    def _http(self) -> aiohttp.ClientSession:
+        assert self._session is not None  # noqa: S101 - only used while running
+        return self._session
+
     async def _loop(self) -> None:
         """Hand letters to tasks, a few at a time: one slow call must not hold up every answer."""
         sending: set[asyncio.Task[None]] = set()
@@ -101,7 +127,7 @@ class Notifier:
             self._ctx.store.spoke.clear()
             letter = None
             try:
-                if len(sending) < _AT_ONCE:
+                if len(sending) < self._most():
                     letter = await self._ctx.store.claim_letter(
                         self._worker, self._ctx.timing.letter
                     )
@@ -118,299 +144,130 @@ class Notifier:
             else:
                 await self._wait()
 
-    async def _send(self, letter: Letter) -> None:
-        try:
-            await self._deliver(letter)
-        except Exception:
-            # Its lease runs out, and it is tried again.
-            log.exception("delivery failed", letter=letter.id, kind=letter.kind)
+    def _most(self) -> int:
+        """How many letters may be under way: while Slack is silent one asks, now and then."""
+        if not self.silence:
+            return _AT_ONCE
+        return 1 if asyncio.get_running_loop().time() >= self._again else 0
 
     async def _wait(self) -> None:
         delay = _IDLE
         with contextlib.suppress(Exception):
             async with self._ctx.store.reading() as tx:
                 until = await tx.outbox.seconds_until_next()
-            delay = min(_IDLE, max(until if until is not None else _IDLE, 0.05))
+            if not self.silence and until is not None:
+                delay = min(_IDLE, max(until, 0.05))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ctx.store.spoke.wait(), delay)
 
-    async def _deliver(self, letter: Letter) -> None:
-        deliver = {
-            ANSWER: self._answer,
-            REQUEST: self._request,
-            THREAD: self._thread,
-            POST: self._post,
-            RETIRE: self._retire,
-            PREVIEW: self._preview,
-            ANNOUNCE: self._announce,
-            FILE: self._uploads.deliver,
-            ANCHOR: self._anchor,
-        }[letter.kind]
+    async def _send(self, letter: Letter) -> None:
         try:
-            ts = await deliver(letter)
+            await self._deliver(letter)
+        except Exception:
+            log.exception("delivery failed", letter=letter.id, kind=letter.kind)
+            # Where this fails as well its lease runs out, and it is tried again.
+            with contextlib.suppress(Exception):
+                await self._broken(letter)
+
+    async def _broken(self, letter: Letter) -> None:
+        """The bot itself fails at it: after a few times it lets those behind it go on."""
+        why = "an error of the bot's own"
+        if letter.attempts < _BROKEN:
+            async with self._ctx.store.transaction() as tx:
+                await tx.outbox.later(letter, backoff(letter), why)
+            return
+        try:
+            await self._refused(letter, self._ways.get(letter.kind), why)
+        except Exception:
+            log.exception("nothing can be said instead", letter=letter.id)
+            await self._refused(letter, None, why)
+
+    async def _deliver(self, letter: Letter) -> None:
+        way = self._ways.get(letter.kind)
+        if way is None:
+            await self._later(letter, None, Later(backoff(letter), "of a newer version"))
+            return
+        try:
+            ts = await way.deliver(letter)
         except Later as later:
-            await self._later(letter, later.delay, later.why)
+            await self._later(letter, way, later)
         except Refused as refused:
-            await self._failed(letter, refused.code)
+            await self._refused(letter, way, refused.code)
         except SlackApiError as error:
-            await self._refused(letter, error)
+            await self._answered(letter, way, error)
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
-            await self._later(letter, backoff(letter), type(error).__name__)
+            await self._failed(letter, way, type(error).__name__)
         else:
+            self._spoken()
+            self._failing.pop(letter.id, None)
+            self._count(letter.kind, "sent")
             async with self._ctx.store.transaction() as tx:
                 await tx.outbox.sent(letter, ts)
 
-    async def _refused(self, letter: Letter, error: SlackApiError) -> None:
-        status = getattr(error.response, "status_code", None)
-        if status is None:
-            # The SDK could not read the answer, and hands out the bare response.
-            await self._later(letter, backoff(letter), "no answer that can be read")
-            return
-        code = code_of(error)
-        if status == 429 or code in _TRANSIENT:
-            await self._later(letter, retry_after(error) or backoff(letter), code or "429")
-        elif status >= 500:
-            await self._later(letter, backoff(letter), str(status))
-        else:
-            log.warning("Slack refused a message", letter=letter.id, error=code)
-            if letter.kind == ANCHOR:
-                # Somebody may invite the bot: what `status` and `check` ask them to do.
-                await self._later(letter, _UNINVITED, code)
-            else:
-                await self._failed(letter, code)
+    async def _answered(self, letter: Letter, way: Way, error: SlackApiError) -> None:
+        word = code_of(error) or str(getattr(error.response, "status_code", "no readable answer"))
+        match meaning(error):
+            case Meaning.TOKEN:
+                await self._silent(letter, word)
+            case Meaning.PASSING if wait := retry_after(error):
+                await self._later(letter, way, Later(wait, word))
+            case Meaning.PASSING:
+                await self._failed(letter, way, word)
+            case Meaning.REFUSED:
+                self._spoken()
+                await self._refused(letter, way, word)
 
-    async def _later(self, letter: Letter, delay: float, why: str) -> None:
-        limit = _GIVE_UP_ANSWER if letter.kind == ANSWER else _GIVE_UP
-        if letter.kind == FILE and letter.age > _GIVE_UP_FILE:
-            await self._failed(letter, f"too old: {why}")
-            return
-        async with self._ctx.store.transaction() as tx:
-            if letter.age > limit:
-                await tx.outbox.failed(letter, f"too old: {why}")
-            else:
-                await tx.outbox.later(letter, delay, why)
+    def _spoken(self) -> None:
+        """Slack takes what this app says."""
+        self._arrived = asyncio.get_running_loop().time()
+        if self.silence:
+            log.info("Slack takes messages again")
+            self.silence = ""
+            self._refusals = 0
 
-    async def _failed(self, letter: Letter, error: str) -> None:
-        """Close it, and tell privately what cannot be told where it belongs."""
-        if letter.kind == FILE:
-            await self._uploads.refused(letter, error)
-            return
+    async def _silent(self, letter: Letter, word: str) -> None:
+        """Nothing can be said until the operator has done something: all of it waits."""
+        if self.silence != word:
+            log.error("Slack refuses the bot's token: nothing can be said", error=word)
+        self.silence = word
+        pause = min(_LONGEST_SILENCE, 2.0**self._refusals)
+        self._refusals = min(self._refusals + 1, 10)
+        self._again = asyncio.get_running_loop().time() + pause
+        self._count(letter.kind, "later")
         async with self._ctx.store.transaction() as tx:
-            await tx.outbox.failed(letter, error)
-            if letter.kind == PREVIEW:
-                await self._preview_failed(tx, letter, error)
-            if letter.kind not in {REQUEST, POST} or letter.payload.get("fallback"):
+            await tx.outbox.later(letter, pause, word)
+
+    async def _failed(self, letter: Letter, way: Way, why: str) -> None:
+        """Slack does not answer: it is away, or it stumbles over this one."""
+        now = asyncio.get_running_loop().time()
+        if not self._arrived or now - self._arrived > _JUST_NOW:
+            self._failing.clear()
+        elif len(self._failing) < _REMEMBERED:
+            since = self._failing.setdefault(letter.id, now)
+            if now - since > _ALONE:
+                del self._failing[letter.id]
+                await self._refused(letter, way, f"Slack takes others: {why}")
                 return
-            if letter.kind == POST:
-                user, channel = letter.payload["user"], letter.payload["channel"]
-                said = f"I could not post in <#{channel}> ({error}). Invite me there, try again."
-            else:
-                request = await tx.requests.get(letter.request_id or 0)
-                if request.message_ts:
-                    return
-                user, channel = request.requester, request.channel
-                said = (
-                    f"{request.name} is {request.state}, but I cannot post in <#{channel}> "
-                    f"({error}). Invite me there; until then `/registry show {request.name}`, "
-                    f"`/registry approve {request.name}` and `/registry cancel {request.name}` "
-                    "work."
-                )
-            await tx.outbox.answer(
-                {"user": user, "channel": channel, "message": notices.said(said)}, None
-            )
+        await self._later(letter, way, Later(backoff(letter), why))
 
-    async def _answer(self, letter: Letter) -> str:
-        payload = letter.payload
-        if not is_in_slack(payload["user"]):
-            return ""
-        modal = payload.get("modal")
-        if modal and await self._fill(modal):
-            return ""
-        shown: Message | None = payload["message"]
-        if shown is None:
-            return ""
-        url = letter.response_url
-        if url and letter.age < RESPONSE_URL_LIFE and url.startswith(self._hooks):
-            body = {"response_type": "ephemeral", "replace_original": False, **shown}
-            if await self._hook(url, body):
-                return ""
-        if payload.get("channel"):
-            try:
-                await self._with_fallback(
-                    self._client.chat_postEphemeral,
-                    shown,
-                    channel=payload["channel"],
-                    user=payload["user"],
-                )
-            except SlackApiError as error:
-                if code_of(error) not in _NOT_THERE:
-                    raise
-            else:
-                return ""
-        answer = await self._with_fallback(
-            self._client.chat_postMessage, shown, channel=payload["user"], **_SILENT
-        )
-        return str(answer["ts"])
-
-    async def _fill(self, modal: Mapping[str, Any]) -> bool:
-        """Show an answer in the modal that waits for it; False where it cannot be shown there."""
-        try:
-            await self._client.views_update(**modal["where"], view=modal["view"])
-        except SlackApiError as error:
-            code = str(error.response.get("error", "")) if error.response else ""
-            if code in _TRANSIENT or getattr(error.response, "status_code", 200) != 200:
-                raise
-            if code != "not_found":  # They closed it, or it was never open.
-                log.warning("Slack refused a view", error=str(error.response.data)[:500])
-            return False
-        return True
-
-    async def _hook(self, url: str, body: Mapping[str, Any]) -> bool:
-        """Whether Slack took it; False where another way must be found."""
-        assert self._session is not None  # noqa: S101 - only used while running
-        async with self._session.post(url, json=body) as response:
-            text = (await response.text())[:500]
-            if response.status == 429:
-                raise Later(seconds(response.headers.get("Retry-After")) or 1.0, "429")
-            if response.status >= 500:
-                raise Later(2.0, str(response.status))
-            if response.status == 200 and "invalid_blocks" not in text:
-                return True
-        if "invalid_blocks" in text and any(b["type"] == "table" for b in body["blocks"]):
-            return await self._hook(url, {**body, **without_new_blocks(body)})
-        log.info("response_url not taken", status=response.status)
-        return False
-
-    async def _request(self, letter: Letter) -> str:
-        number = letter.request_id or 0
-        async with self._ctx.store.reading() as tx:
-            request = await tx.requests.get(number)
-            if not request.channel:
-                return ""  # asked for outside of Slack, on a registry that no channel serves
-            since = await tx.requests.since_edit(number)
-        self._not_too_often(request.message_ts, since)
-        ts = await self._bring_up_to_date(
-            request_message(request), request.channel, request.message_ts
-        )
-        async with self._ctx.store.transaction() as tx:
-            await tx.requests.change(number, message_ts=ts)
-            await tx.requests.edited(number)
-        return ts
-
-    def _not_too_often(self, ts: str, since: float) -> None:
-        """Leave a message alone that was edited `since` seconds ago; raises `Later`."""
-        if ts and since < self._ctx.timing.edit:
-            raise Later(self._ctx.timing.edit - since + 0.01, "not more than one edit in 3 s")
-
-    async def _bring_up_to_date(self, shown: Message, channel: str, ts: str) -> str:
-        """Edit the one message of something, or post it where there is none; its `ts`."""
-        if ts:
-            await self._with_fallback(self._client.chat_update, shown, channel=channel, ts=ts)
-            return ts
-        answer = await self._with_fallback(
-            self._client.chat_postMessage, shown, channel=channel, **_SILENT
-        )
-        return str(answer["ts"])
-
-    async def _thread(self, letter: Letter) -> str:
-        async with self._ctx.store.reading() as tx:
-            request = await tx.requests.get(letter.request_id or 0)
-        if not request.channel:
-            return ""
-        if not request.message_ts:
-            raise Later(backoff(letter), "the message it belongs to is not there yet")
-        shown = notices.notice(request, letter.payload["notice"], letter.payload["data"])
-        if shown is None:
-            return ""
-        answer = await self._with_fallback(
-            self._client.chat_postMessage,
-            shown,
-            channel=request.channel,
-            thread_ts=request.message_ts,
-            **_SILENT,
-        )
-        return str(answer["ts"])
-
-    async def _preview(self, letter: Letter) -> str:
-        number = int(letter.payload["preview"])
-        async with self._ctx.store.reading() as tx:
-            preview = await tx.previews.get(number)
-            since = await tx.previews.since_edit(number)
-        if not preview.channel:
-            return ""
-        self._not_too_often(preview.message_ts, since)
-        ts = await self._bring_up_to_date(
-            preview_message(preview), preview.channel, preview.message_ts
-        )
-        async with self._ctx.store.transaction() as tx:
-            await tx.previews.change(number, message_ts=ts)
-            await tx.previews.edited(number)
-        return ts
-
-    async def _preview_failed(self, tx: Transaction, letter: Letter, error: str) -> None:
-        preview = await tx.previews.get(int(letter.payload["preview"]))
-        if preview.message_ts or not is_in_slack(preview.actor):
+    async def _later(self, letter: Letter, way: Way | None, later: Later) -> None:
+        if letter.age > _GIVE_UP and letter.attempts >= _TRIES:
+            await self._refused(letter, way, f"too old: {later.why}")
             return
-        said = (
-            f"I cannot show the cleanup preview of {code(preview.repository)} in "
-            f"<#{preview.channel}> ({error}). Invite me there, then ask again."
+        self._count(letter.kind, "later")
+        async with self._ctx.store.transaction() as tx:
+            await tx.outbox.later(letter, later.delay, later.why)
+
+    async def _refused(self, letter: Letter, way: Way | None, error: str) -> None:
+        """Close it, and say otherwise, in the same transaction, what it was to say."""
+        async with self._ctx.store.transaction() as tx:
+            instead = await way.refused(tx, letter, error) if way else ""
+            await tx.outbox.failed(letter, error)
+        self._count(letter.kind, "failed")
+        log.warning(
+            "Slack refused a message",
+            letter=letter.id,
+            kind=letter.kind,
+            error=error,
+            instead=instead,
         )
-        where = {"user": preview.actor, "channel": preview.channel}
-        await tx.outbox.answer({**where, "message": notices.said(said)}, None)
-
-    async def _announce(self, letter: Letter) -> str:
-        payload, where = letter.payload, dict(_SILENT)
-        if payload["preview"]:
-            async with self._ctx.store.reading() as tx:
-                preview = await tx.previews.get(int(payload["preview"]))
-            if not preview.message_ts:
-                raise Later(backoff(letter), "the message it belongs to is not there yet")
-            where["thread_ts"] = preview.message_ts
-        shown = announcements.announcement(payload["notice"], payload["data"])
-        answer = await self._with_fallback(
-            self._client.chat_postMessage, shown, channel=payload["channel"], **where
-        )
-        return str(answer["ts"])
-
-    async def _post(self, letter: Letter) -> str:
-        answer = await self._with_fallback(
-            self._client.chat_postMessage,
-            letter.payload["message"],
-            channel=letter.payload["channel"],
-            **_SILENT,
-        )
-        return str(answer["ts"])
-
-    async def _anchor(self, letter: Letter) -> str:
-        shown, channel = audit.posted(letter.payload["data"]), letter.payload["channel"]
-        answer = await self._with_fallback(
-            self._client.chat_postMessage, shown, channel=channel, **_SILENT
-        )
-        return str(answer["ts"])
-
-    async def _retire(self, letter: Letter) -> str:
-        name, ts = f"R{letter.request_id}", str(letter.payload["ts"])
-        shown = notices.said(f"This is a second copy of {name}; the other one is kept up to date.")
-        await self._client.chat_update(channel=letter.payload["channel"], ts=ts, **shown)
-        return ts
-
-    async def _with_fallback(self, call: Any, shown: Message, **where: Any) -> Any:
-        """Send; where Slack does not take the blocks, send the same in older blocks, then text."""
-        for attempt in (shown, without_new_blocks(shown)):
-            try:
-                return await call(**where, **attempt)
-            except SlackApiError as error:
-                if code_of(error) not in _BAD_BLOCKS:
-                    raise
-                log.warning("Slack refused the blocks", error=str(error.response.data)[:500])
-        return await call(**where, text=shown["text"])
-
-
-_BAD_BLOCKS = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
-_NOT_THERE = {
-    "user_not_in_channel",
-    "not_in_channel",
-    "channel_not_found",
-    "messages_tab_disabled",
-    "is_archived",
-}

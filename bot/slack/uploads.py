@@ -1,19 +1,18 @@
 """Delivers files: into the thread of a request, or to one person."""
 
-import contextlib
 import re
+from typing import NoReturn
 
-import aiohttp
-import structlog
-from slack_sdk.errors import SlackApiError, SlackRequestError
+from slack_sdk.errors import SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.operations.context import Context
 from bot.slack.delivery import Later, Refused, backoff, is_in_slack
+from bot.slack.letters.base import Way
+from bot.slack.sending import Sender
 from bot.slack.views import cleanup, files, notices
 from bot.store.outbox import Letter
-
-log = structlog.get_logger()
+from bot.store.store import Transaction
 
 # Up to four calls of 15 seconds each, and the letter must stay ours until the last has ended.
 _LEASE = 90.0
@@ -28,13 +27,16 @@ class Uploads:
     ctx : where the outbox is.
     client : with the bot's token. The SDK asks it for an address, sends the bytes there without
         the token, and then tells Slack where to show them.
+    sender : says to a person that a file comes.
     """
 
-    def __init__(self, ctx: Context, client: AsyncWebClient) -> None:
+    def __init__(self, ctx: Context, client: AsyncWebClient, sender: Sender) -> None:
         self._ctx = ctx
         self._client = client
+        self._sender = sender
+        self.file = Way(self._deliver, self._refused)
 
-    async def deliver(self, letter: Letter) -> str:
+    async def _deliver(self, letter: Letter) -> str:
         """Send one file; the id that Slack gave it.
 
         Raises
@@ -58,7 +60,7 @@ class Uploads:
         if made is None:
             return ""
         if not request.message_ts:
-            raise Later(backoff(letter), "the message it belongs to is not there yet")
+            await self._wait(letter, request=request.id)
         return await self._upload(letter, made, request.channel, request.message_ts)
 
     async def _below_preview(self, letter: Letter) -> str:
@@ -67,7 +69,7 @@ class Uploads:
         if not preview.channel:
             return ""
         if not preview.message_ts:
-            raise Later(backoff(letter), "the message it belongs to is not there yet")
+            await self._wait(letter, preview=preview.id)
         made = cleanup.file_of(preview, letter.payload["rows"])
         return await self._upload(letter, made, preview.channel, preview.message_ts)
 
@@ -78,13 +80,9 @@ class Uploads:
         made = files.File(payload["name"], payload["title"], payload["content"])
         if "dm" not in payload:
             # Files go to conversations, and only a message to a person tells which is theirs.
-            answer = await self._client.chat_postMessage(
-                channel=payload["user"], unfurl_links=False, **notices.file_comes(made.title)
-            )
+            dm, ts = await self._sender.direct(payload["user"], notices.file_comes(made.title))
             async with self._ctx.store.transaction() as tx:
-                letter = await tx.outbox.hold(
-                    letter, _LEASE, dm=str(answer["channel"]), ts=str(answer["ts"])
-                )
+                letter = await tx.outbox.hold(letter, _LEASE, dm=dm, ts=ts)
         return await self._upload(letter, made, letter.payload["dm"])
 
     async def _upload(
@@ -107,23 +105,28 @@ class Uploads:
             raise Refused(f"upload refused with {status}") from error
         return str(answer["files"][0]["id"])
 
-    async def refused(self, letter: Letter, error: str) -> None:
-        """Slack does not take it: close the letter, and say so where the file was expected."""
-        async with self._ctx.store.transaction() as tx:
-            payload = await tx.outbox.payload(letter)
-            await tx.outbox.failed(letter, error)
-            if letter.request_id is not None:
-                await tx.outbox.thread(letter.request_id, "file refused", {"why": error})
-                return
-            if "preview" in payload:
-                preview = await tx.previews.get(int(payload["preview"]))
-                data = {"why": error, "title": f"the list of {preview.repository}"}
-                await tx.outbox.announce(preview.channel, "file refused", data, preview=preview.id)
-                return
-            said = notices.said(notices.file_refused(payload["title"], error))
-            where = {"user": payload["user"], "channel": payload["channel"]}
-            await tx.outbox.answer({**where, "message": said}, None)
+    async def _wait(self, letter: Letter, *, request: int = 0, preview: int = 0) -> NoReturn:
+        """Until its message is there; raises `Refused` where none will come."""
+        async with self._ctx.store.reading() as tx:
+            if await tx.outbox.is_coming(request, preview=preview):
+                raise Later(backoff(letter), "the message it belongs to is not there yet")
+        raise Refused("it has no message to stand below")
+
+    async def _refused(self, tx: Transaction, letter: Letter, error: str) -> str:
+        """Say so where the file was expected."""
+        payload = await tx.outbox.payload(letter)
+        if letter.request_id is not None:
+            await tx.outbox.thread(letter.request_id, "file refused", {"why": error})
+            return "the thread is told"
+        if "preview" in payload:
+            preview = await tx.previews.get(int(payload["preview"]))
+            data = {"why": error, "title": f"the list of {preview.repository}"}
+            await tx.outbox.announce(preview.channel, "file refused", data, preview=preview.id)
+            return "the thread is told"
+        said = notices.said(notices.file_refused(payload["title"], error))
+        where = {"user": payload["user"], "channel": payload["channel"]}
+        await tx.outbox.answer({**where, "message": said}, None)
         if "dm" in payload:
             # The line that announced it must not stand there alone.
-            with contextlib.suppress(SlackApiError, OSError, TimeoutError, aiohttp.ClientError):
-                await self._client.chat_update(channel=payload["dm"], ts=payload["ts"], **said)
+            await tx.outbox.correct(payload["dm"], payload["ts"], said)
+        return "the person is told"

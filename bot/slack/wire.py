@@ -21,22 +21,12 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.delivery import retry_after
+from bot.slack.delivery import TOKEN_REFUSED, retry_after
 
 log = structlog.get_logger()
 
 _FINISH = 5.0  # seconds for what is being handled when a wire is retired; Slack waits three
-_FATAL = {
-    "account_inactive",
-    "app_missing_action_url",
-    "forbidden_team",
-    "invalid_auth",
-    "missing_scope",
-    "not_allowed_token_type",
-    "not_authed",
-    "token_expired",
-    "token_revoked",
-}
+_FATAL = TOKEN_REFUSED | {"app_missing_action_url", "forbidden_team", "missing_scope"}
 
 
 class Ending(StrEnum):

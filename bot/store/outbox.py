@@ -56,16 +56,27 @@ class Outbox:
         """
         await self._add(ANSWER, key, None, payload, response_url)
 
+    async def has_been_said(self, key: str) -> bool:
+        """Whether anything was ever written under this key."""
+        query = sa.select(outbox.c.id).where(outbox.c.key == key).limit(1)
+        return await self._conn.scalar(query) is not None
+
     async def refresh(self, request_id: int, delay: float = 0.0) -> None:
         """Bring the one message of a request up to date; calls coalesce until it leaves."""
-        waiting = sa.select(outbox.c.id).where(
-            outbox.c.key == _key(request_id),
-            outbox.c.kind == REQUEST,
-            outbox.c.state == "queued",
-            outbox.c.worker == "",
-        )
-        if await self._conn.scalar(waiting.limit(1)) is None:
+        if not await self._waits(REQUEST, _key(request_id), outbox.c.worker == ""):
             await self._add(REQUEST, _key(request_id), request_id, {}, None, delay)
+
+    async def is_coming(self, request_id: int = 0, *, preview: int = 0) -> bool:
+        """Whether the one message of a request, or of a preview, is still to be written."""
+        if preview:
+            return await self._waits(PREVIEW, _preview_key(preview))
+        return await self._waits(REQUEST, _key(request_id))
+
+    async def _waits(self, kind: str, key: str, *only: sa.ColumnElement[bool]) -> bool:
+        query = sa.select(outbox.c.id).where(
+            outbox.c.key == key, outbox.c.kind == kind, outbox.c.state == "queued", *only
+        )
+        return await self._conn.scalar(query.limit(1)) is not None
 
     async def thread(self, request_id: int, notice: str, data: Mapping[str, Any]) -> None:
         """Say something in the thread of a request's message."""
@@ -76,6 +87,11 @@ class Outbox:
         """Disarm a second copy of a request's message."""
         payload = {"channel": channel, "ts": ts}
         await self._add(RETIRE, "", request_id, payload, None)
+
+    async def correct(self, channel: str, ts: str, message: Mapping[str, Any]) -> None:
+        """Let a message of the bot's say something else."""
+        payload = {"channel": channel, "ts": ts, "message": dict(message)}
+        await self._add(RETIRE, "", None, payload, None)
 
     async def anchor(self, channel: str, data: Mapping[str, Any]) -> None:
         """Post the head of the audit trail; one after the other, and none is given up soon."""
@@ -93,14 +109,8 @@ class Outbox:
 
     async def preview(self, preview_id: int) -> None:
         """Bring the one message of a preview up to date; calls coalesce until it leaves."""
-        key = f"P{preview_id}"
-        waiting = sa.select(outbox.c.id).where(
-            outbox.c.key == key,
-            outbox.c.kind == PREVIEW,
-            outbox.c.state == "queued",
-            outbox.c.worker == "",
-        )
-        if await self._conn.scalar(waiting.limit(1)) is None:
+        key = _preview_key(preview_id)
+        if not await self._waits(PREVIEW, key, outbox.c.worker == ""):
             await self._add(PREVIEW, key, None, {"preview": preview_id}, None)
 
     async def announce(
@@ -115,9 +125,16 @@ class Outbox:
         payload = {"channel": channel, "notice": notice, "data": dict(data), "preview": preview}
         await self._add(ANNOUNCE, "", None, payload, None)
 
-    async def post(self, payload: Mapping[str, Any]) -> None:
-        """Say something in a channel, to everybody there."""
-        await self._add(POST, "", None, payload, None)
+    async def post(self, payload: Mapping[str, Any], key: str = "") -> None:
+        """Say something in a channel, to everybody there.
+
+        Parameters
+        ----------
+        payload : `channel`, `message`, and the `user` who is told where it cannot be said ("" for
+            nobody).
+        key : as for :meth:`answer`.
+        """
+        await self._add(POST, key, None, payload, None)
 
     async def file_in_thread(self, request_id: int, name: str = "plan") -> None:
         """Attach a file to the thread of a request; it is made from the request when it leaves.
@@ -295,3 +312,7 @@ class Outbox:
 
 def _key(request_id: int) -> str:
     return f"R{request_id}"
+
+
+def _preview_key(preview_id: int) -> str:
+    return f"P{preview_id}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import main
-from bot.slack import notifier
+from bot.slack.letters import channels
 from bot.store.store import Store
 from tests.support.images import push_image
 from tests.support.team import ANN, BOB, CAT, EVE, OPS, Team
@@ -88,7 +88,7 @@ async def test_who_did_what_is_found_and_sent(tmp_path: Path) -> None:
 async def test_the_head_is_posted_to_a_channel_that_nobody_here_can_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier, "_UNINVITED", 0.3)
+    monkeypatch.setattr(channels, "_UNINVITED", 0.3)
     async with Team.open(tmp_path) as team:
         team.slack.add_channel(AUDIT, "audit", [ANN, BOB], bot_member=False)
         async with team.bot(ANCHORED):

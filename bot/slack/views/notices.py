@@ -78,6 +78,16 @@ def said(sentence: str) -> Message:
     return message("\n".join(kept), paragraphs(kept))
 
 
+def about(head: str, shown: Message) -> Message:
+    """A message that stands alone, with a line above it that says where it belongs."""
+    return {"text": f"{head} {shown['text']}", "blocks": [context(head), *shown.get("blocks", ())]}
+
+
+def late(shown: Message, at: float) -> Message:
+    """An answer that Slack did not take when it was written, at `at` (epoch seconds)."""
+    return about(f"This was the answer {when(at)}; Slack could not be told before.", shown)
+
+
 def details(shown: Request) -> Message:
     """The whole plan, for one person, with the buttons of the request."""
     return message(summary(shown), [*detail_blocks(shown, limit=40), *decision_row(shown)])

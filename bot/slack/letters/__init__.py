@@ -1,0 +1,1 @@
+"""How each kind of letter is delivered, and what is done where Slack does not take it."""

@@ -1,0 +1,171 @@
+"""Every error that Slack knows, at every kind of letter: nothing blocks, somebody hears.
+
+Each error has a channel and a person of its own, so that all are met in one run.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.slack.delivery import GONE, NOT_TAKEN, TOKEN_REFUSED
+from tests.support.office import ANN, LOBBY, Desk, Office, message
+
+pytestmark = pytest.mark.anyio
+
+# Words of Slack's that concern the channel, the person or the app's rights there.
+PLACES = (
+    *("channel_not_found", "not_in_channel", "is_archived", "restricted_action"),
+    *("restricted_action_read_only_channel", "restricted_action_thread_only_channel"),
+    *("user_not_in_channel", "messages_tab_disabled", "missing_scope", "no_permission"),
+    *("ekm_access_denied", "method_not_supported_for_channel_type", "a_word_of_tomorrow"),
+)
+PASSING = (
+    *("ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"),
+    *("request_timeout", "team_added_to_org", "external_channel_migrating"),
+)
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with Office.open(tmp_path) as made:
+        yield made
+
+
+async def _desks(office: Office, errors: Iterable[str]) -> Mapping[str, Desk]:
+    """A channel and a person for every error, with a request and its second copy in it."""
+    desks = {error: office.desk(n) for n, error in enumerate(sorted(errors))}
+    for desk in desks.values():
+        await desk.has_requests()
+    await office.deliver()
+    for desk in desks.values():
+        assert len(office.slack.messages(desk.channel)) == 2
+    return desks
+
+
+async def test_what_a_channel_does_not_take_is_told_elsewhere(office: Office) -> None:
+    desks = await _desks(office, PLACES)
+    for error, desk in desks.items():
+        office.slack.faults.fail_where(desk.speaks_in_channel, error=error)
+        await desk.writes_everything()
+    async with office.store.transaction() as tx:
+        await tx.outbox.post({"user": ANN, "channel": LOBBY, "message": message("one more")})
+    await office.deliver(4)
+    assert await office.waiting() == []
+    for error, desk in desks.items():
+        for words in (
+            "the reply",
+            "behind it",
+            f"I could not post in <#{desk.channel}>",
+            "cleanup preview",
+            f"{desk.old} is pending, but I cannot say so",
+            f"{desk.new} is pending, but I cannot say so",
+            f"<@U0BOB> cancelled {desk.old}.",
+            f"<@U0BOB> cancelled {desk.new}.",
+            f"The whole plan of {desk.new} could not be attached",
+            "the list of team/api could not be attached",
+            "Tags of team/api, as a file",
+        ):
+            assert desk.heard(words) == 1, (error, words)
+        assert desk.heard(error) >= 4, "people hear why"
+        assert desk.said() == 2, "nothing but what was there before"
+        assert office.said(LOBBY, "Retention rule", desk.channel, error) == 1, "it serves as well"
+    assert office.said(LOBBY, "one more") == 1
+
+
+async def test_what_nobody_can_be_told_is_closed_all_the_same(office: Office) -> None:
+    desks = await _desks(office, (*PLACES[:3], "invalid_blocks", "msg_too_long", "no_text"))
+    before = len(office.log)
+    for error, desk in desks.items():
+        office.slack.faults.fail_where(desk.speaks, error=error)
+        await desk.writes_everything()
+    await office.deliver(6)
+    assert await office.waiting() == []
+    assert len(office.log) - before < 30 * len(desks)
+
+
+async def test_what_cannot_be_shown_is_said_in_plain_text(office: Office) -> None:
+    desks = await _desks(office, NOT_TAKEN)
+    for error, desk in desks.items():
+        office.slack.faults.fail_where(desk.speaks_with_blocks, error=error)
+        await desk.writes_everything()
+    await office.deliver(3)
+    assert await office.waiting() == []
+    assert {outcome for _, outcome in office.log} == {"sent", "later"}
+    for error, desk in desks.items():
+        assert desk.heard("the reply") == desk.heard("behind it") == 1, error
+        for words in (
+            "a new request",
+            "an old request",  # edited, not posted again
+            "a shared answer",
+            "Looking at",
+            "Retention rule",
+            f"<@U0BOB> cancelled {desk.new}.",
+            f"<@U0BOB> cancelled {desk.old}.",
+            f"second copy of {desk.old}",
+        ):
+            assert desk.said(words) == 1, (error, words)
+
+
+async def test_what_is_gone_is_said_anew(office: Office) -> None:
+    desks = await _desks(office, GONE)
+    there = {e: {m.ts for m in office.slack.messages(d.channel)} for e, d in desks.items()}
+    for error, desk in desks.items():
+        office.slack.faults.fail_where(desk.returns, error=error)
+        await desk.edits()
+    await office.deliver(3)
+    assert await office.waiting() == []
+    for error, desk in desks.items():
+        new = [m for m in office.slack.messages(desk.channel) if m.ts not in there[error]]
+        assert sum("an old request" in m.all_text for m in new) == 1, error
+        assert sum(f"cancelled {desk.old}." in m.all_text for m in new) == 1, error
+        async with office.store.reading() as tx:
+            request = await tx.requests.get(int(desk.old[1:]))
+        assert request.message_ts in {m.ts for m in new}
+
+
+async def test_a_refused_token_stops_everything_and_loses_nothing(office: Office) -> None:
+    desk = (await _desks(office, ["all of them"]))["all of them"]
+    await desk.writes_everything()
+    before = await office.waiting()
+    for error in sorted(TOKEN_REFUSED):
+        office.slack.faults.clear()
+        office.slack.faults.fail_where(_always, error=error)
+        calls = len(office.slack.log)
+        await office.deliver(2, between=30 * 86400.0)
+        assert office.notifier.silence == error
+        assert await office.waiting() == before, error
+        assert 0 < len(office.slack.log) - calls < 20, "one asks now and then, not all of them"
+    office.slack.faults.clear()
+    await office.deliver(4)
+    assert office.notifier.silence == ""
+    assert await office.waiting() == []
+    _all_arrived(desk)
+
+
+async def test_what_passes_is_waited_for(office: Office) -> None:
+    desk = (await _desks(office, ["all of them"]))["all of them"]
+    await desk.writes_everything()
+    before = await office.waiting()
+    for error in PASSING:
+        office.slack.faults.clear()
+        office.slack.faults.fail_where(_always, error=error)
+        await office.deliver(2, between=3 * 3600.0)
+        assert await office.waiting() == before, error
+    office.slack.faults.clear()
+    await office.deliver(4)
+    assert await office.waiting() == []
+    _all_arrived(desk)
+
+
+def _always(method: str, arguments: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _all_arrived(desk: Desk) -> None:
+    for words in ("the reply", "behind it", "Tags of team/api, as a file"):
+        assert desk.heard(words) == 1, words
+    assert desk.heard("Slack could not be told before", "the reply") == 1, "it says that it is late"
+    for words in ("a new request", "an old request", "a shared answer", "Retention rule"):
+        assert desk.said(words) == 1, words

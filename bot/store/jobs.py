@@ -47,6 +47,18 @@ def _serving(request: int) -> sa.ColumnElement[bool]:
     return sa.or_(jobs.c.request_id == request, begun)
 
 
+def _locked() -> sa.ColumnElement[bool]:
+    """The jobs whose registry another exclusive job holds."""
+    other = jobs.alias("other")
+    return sa.exists().where(
+        jobs.c.exclusive,
+        other.c.exclusive,
+        other.c.registry == jobs.c.registry,
+        other.c.state == "running",
+        other.c.id != jobs.c.id,
+    )
+
+
 class Jobs:
     """The queue."""
 
@@ -119,14 +131,6 @@ class Jobs:
         request : only what belongs to this request, and what was begun on its registry and has
             no owner any more: it may have left the registry read-only, or a tag half-way.
         """
-        other = jobs.alias("other")
-        locked = sa.exists().where(
-            jobs.c.exclusive,
-            other.c.exclusive,
-            other.c.registry == jobs.c.registry,
-            other.c.state == "running",
-            other.c.id != jobs.c.id,
-        )
         due = sa.or_(
             sa.and_(jobs.c.state == "queued", jobs.c.run_at <= db_now()),
             sa.and_(jobs.c.state == "running", jobs.c.lease_until < db_now()),
@@ -137,7 +141,7 @@ class Jobs:
             only.append(_serving(request))
         pick = (
             sa.select(jobs.c.id)
-            .where(due, ~locked, *only)
+            .where(due, ~_locked(), *only)
             # Abandoned work first: it may hold a registry that is still read-only.
             .order_by(sa.case((jobs.c.state == "running", 0), else_=1), jobs.c.run_at, jobs.c.id)
             .limit(1)
@@ -217,13 +221,16 @@ class Jobs:
         )
 
     async def seconds_until_next(self) -> float | None:
-        """Seconds until something may be due; None if nothing is queued or running."""
+        """Seconds until something may be due; None if nothing is queued or running.
+
+        What waits for a registry that is held is not due before that ends, which may take hours.
+        """
         soonest = sa.select(
             sa.func.min(
                 sa.case((jobs.c.state == "running", jobs.c.lease_until), else_=jobs.c.run_at)
             )
             - db_now()
-        ).where(jobs.c.state.in_(["queued", "running"]))
+        ).where(jobs.c.state.in_(["queued", "running"]), ~_locked())
         value = await self._conn.scalar(soonest)
         return None if value is None else max(0.0, float(value))
 

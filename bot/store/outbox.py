@@ -191,20 +191,13 @@ class Outbox:
 
     async def claim(self, worker: str, lease: float) -> Letter | None:
         """Take the next letter that is due and has none with its key before it."""
-        earlier = outbox.alias("earlier")
-        blocked = sa.exists().where(
-            outbox.c.key != "",
-            earlier.c.key == outbox.c.key,
-            earlier.c.id < outbox.c.id,
-            earlier.c.state == "queued",
-        )
         pick = (
             sa.select(outbox.c.id)
             .where(
                 outbox.c.state == "queued",
                 outbox.c.run_at <= db_now(),
                 sa.or_(outbox.c.worker == "", outbox.c.lease_until < db_now()),
-                ~blocked,
+                ~_blocked(),
             )
             .order_by(outbox.c.run_at, outbox.c.id)
             .limit(1)
@@ -304,10 +297,27 @@ class Outbox:
         return int(count), float(age)
 
     async def seconds_until_next(self) -> float | None:
-        """Seconds until a letter may be due; None if there is none."""
-        query = sa.select(sa.func.min(outbox.c.run_at) - db_now()).where(outbox.c.state == "queued")
+        """Seconds until a letter may be due; None if there is none.
+
+        One that is being delivered is due when its lease ends, and one behind it is not before.
+        """
+        when = sa.case((outbox.c.worker == "", outbox.c.run_at), else_=outbox.c.lease_until)
+        query = sa.select(sa.func.min(when) - db_now()).where(
+            outbox.c.state == "queued", ~_blocked()
+        )
         value = await self._conn.scalar(query)
         return None if value is None else max(0.0, float(value))
+
+
+def _blocked() -> sa.ColumnElement[bool]:
+    """The letters that stand behind another one with the same key."""
+    earlier = outbox.alias("earlier")
+    return sa.exists().where(
+        outbox.c.key != "",
+        earlier.c.key == outbox.c.key,
+        earlier.c.id < outbox.c.id,
+        earlier.c.state == "queued",
+    )
 
 
 def _key(request_id: int) -> str:

@@ -240,6 +240,19 @@ async def test_a_job_does_not_run_before_its_time(store: Store) -> None:
     assert (await _claim(store)).kind == "later"
 
 
+async def test_what_waits_for_a_registry_is_not_due_before_it_is_free(store: Store) -> None:
+    for kind in ("collect", "untag"):
+        await _add(store, kind, registry="corp", exclusive=True)
+    collecting = await _claim(store)
+    async with store.reading() as tx:
+        wait = await tx.jobs.seconds_until_next()
+        assert wait is not None
+        assert wait > LONG / 2, "only the lease of the one that runs can end sooner"
+    async with store.transaction() as tx:
+        await tx.jobs.finish(collecting)
+        assert await tx.jobs.seconds_until_next() == 0.0
+
+
 async def test_a_woken_job_runs_at_once(store: Store) -> None:
     await _add(store, "end window", request_id=1, delay=3600)
     await _add(store, "end window", request_id=2, delay=3600)

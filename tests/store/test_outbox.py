@@ -241,6 +241,26 @@ async def test_a_refresh_waits_as_long_as_it_was_told_to(store: Store) -> None:
     assert (await _claim(store)).kind == REQUEST
 
 
+async def test_a_letter_that_waits_for_another_is_not_due_before_it(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.thread(1, "plan", {})
+        await tx.outbox.thread(1, "finished", {})
+    first = await _claim(store)
+    async with store.reading() as tx:
+        wait = await tx.outbox.seconds_until_next()
+    assert wait is not None
+    assert wait > LONG / 2, "it is being delivered, and the other one stands behind it"
+    async with store.transaction() as tx:
+        await tx.outbox.later(first, LONG)
+        wait = await tx.outbox.seconds_until_next()
+    assert wait is not None
+    assert wait > LONG / 2, "Slack is away"
+    await pass_by(store, LONG + 1)
+    await _sent(store, await _claim(store))
+    async with store.reading() as tx:
+        assert await tx.outbox.seconds_until_next() == 0.0
+
+
 async def test_a_letter_rolled_back_was_never_written(store: Store) -> None:
     async def fails() -> None:
         async with store.transaction() as tx:

@@ -13,7 +13,7 @@ PACKAGES := docker-registry openssl chromium postgresql docker.io busybox-static
 OPTIONAL := chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test check bench pictures format lock clean
+.PHONY: help setup system demo test crash check bench pictures format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -62,6 +62,11 @@ demo: ## play with it in the browser, without any account (DEMO="--port 8091" fo
 # take longest (browser, engine) come first.
 test: setup ## run the tests (on a real registry; WORKERS=1 for one after the other)
 	$(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+crash: SEEDS = 300
+crash: setup ## crashes and outages by seeded schedules (SEEDS=300; SEED=123 plays one again)
+	CRASH_LINES=1 CRASH_SEEDS=$(SEEDS) CRASH_SEED=$(SEED) $(BIN)/python -m pytest -q tests/crash \
+	  -n $(if $(SEED),0,2)
 
 check: setup ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -1,5 +1,8 @@
 """A real registry that the bot itself switches, through tests/support/registryctl.py."""
 
+import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -78,6 +81,15 @@ class ControlledRegistry:
         """Stop it, whoever started it."""
         self.fail("stop", None)
         self._run("stop")
+
+    def crash(self) -> None:
+        """It dies, and nobody starts it again until `revive`."""
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((self.state / "registry.pid").read_text(encoding="ascii")), signal.SIGKILL)
+
+    def revive(self) -> None:
+        """Start it as it was when it died, unless somebody else has started it since."""
+        self._run("revive")
 
     def status(self) -> str:
         """`read-only`, `read-write` or `stopped`."""

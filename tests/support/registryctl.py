@@ -1,11 +1,12 @@
 """An operator's script around a real registry, as registry-bot's settings would call one.
 
-    python registryctl.py STATE_DIR read-only|read-write|stop|status
+    python registryctl.py STATE_DIR read-only|read-write|stop|revive|status
 
 Serves STATE_DIR/config.yml (which has no `maintenance` key) as a daemon and returns when it
-listens. `status` prints the mode and exits 3 when nothing runs. For tests of what goes wrong:
-a file STATE_DIR/fail-VERB makes that verb print its text and exit 1 before it does anything, and
---inherit-output lets the daemon keep this script's standard output and error open.
+listens. `revive` starts it as it was before, if it is dead, as a supervisor does. `status` prints
+the mode and exits 3 when nothing runs. For tests of what goes wrong: a file STATE_DIR/fail-VERB
+makes that verb print its text and exit 1 before it does anything, and --inherit-output lets the
+daemon keep this script's standard output and error open.
 """
 
 import argparse
@@ -26,7 +27,7 @@ PATIENCE = 10.0
 def main() -> int:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("state_dir", type=Path)
-    parser.add_argument("verb", choices=["read-only", "read-write", "stop", "status"])
+    parser.add_argument("verb", choices=["read-only", "read-write", "stop", "revive", "status"])
     parser.add_argument("--inherit-output", action="store_true")
     args = parser.parse_args()
     state = args.state_dir.resolve()
@@ -40,6 +41,10 @@ def main() -> int:
         return 0 if running else 3
     with (state / "ctl.lock").open("w") as lock:  # two of these at once would start two servers
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if args.verb == "revive":
+            if running_pid(state) is not None:
+                return 0
+            return start(state, (state / "mode").read_text(encoding="ascii"), False)
         stop(state)
         return 0 if args.verb == "stop" else start(state, args.verb, args.inherit_output)
 

@@ -1,11 +1,12 @@
 """A real collection that holds in its middle, so that it can outlive whoever started it.
 
-    python slow_collect.py [--at sweep|mark] [--hold-dry-run] HOLD COMMAND...
+    python slow_collect.py [--at sweep|mark] [--hold-dry-run] [--log FILE] HOLD COMMAND...
 
 HOLD is a number of seconds, or the path of a gate file: the collection goes on when the file
 exists, or after --at-most seconds. `HOLD.holding` is created when it holds at a gate. With
 `--at sweep` everything is marked, and what is not marked is about to be deleted; with `--at mark`
-nothing is marked yet. A dry run does not hold unless told to.
+nothing is marked yet. A dry run does not hold unless told to. FILE gets a line when a collection
+that is no dry run begins, and one when it ends: the word and the seconds since the epoch.
 
 How: the collector's standard output is a pipe of one page in packet mode, where each line is a
 packet and a second one does not fit. So the collector waits at the line after the one that is
@@ -32,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--at", choices=["sweep", "mark"], default="sweep")
     parser.add_argument("--hold-dry-run", action="store_true")
+    parser.add_argument("--log", type=Path)
     parser.add_argument("--at-most", type=float, default=60.0)
     parser.add_argument("hold")
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -39,7 +41,19 @@ def main() -> int:
     dry_run = "--dry-run" in args.command or "-d" in args.command
     if dry_run and not args.hold_dry_run:
         os.execvp(args.command[0], args.command)
-    return collect(args)
+    if dry_run or args.log is None:
+        return collect(args)
+    note(args.log, "begin")
+    try:
+        return collect(args)
+    finally:
+        note(args.log, "end")
+
+
+def note(log: Path, word: str) -> None:
+    """One write, so that two collections at once would be seen for what they are."""
+    with log.open("ab", buffering=0) as file:
+        file.write(f"{word} {time.time()}\n".encode())
 
 
 def collect(args: argparse.Namespace) -> int:

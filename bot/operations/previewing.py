@@ -130,7 +130,7 @@ class Previewing:
                     continue
                 told = dict(seen)
                 async with self._ctx.store.transaction(job) as tx:
-                    await tx.previews.progress(preview.id, **preview.progress, **told)
+                    await tx.previews.progress(preview.id, **{**preview.progress, **told})
                     await tx.outbox.preview(preview.id)
 
         telling = asyncio.create_task(tell())

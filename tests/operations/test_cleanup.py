@@ -13,7 +13,9 @@ from bot.operations.images import ImageReader
 from bot.rules.policy import Protection
 from bot.rules.preview import Preview, PreviewState, Spec
 from bot.rules.retention import Keep, Retention
+from tests.support.faults import ALWAYS
 from tests.support.images import Pushed, pull, push_artifact, push_image, push_index
+from tests.support.proxy import Proxy
 from tests.support.real_registry import RealRegistry
 from tests.support.rig import ANN, Rig, State, policy
 
@@ -42,6 +44,25 @@ def stays(preview: Preview) -> dict[str, Sequence[str]]:
 
 
 NEWEST = Spec((Keep(most_recent_count=1),))
+
+
+async def test_a_preview_that_somebody_else_began_goes_on(
+    tmp_path: Path, registry: RealRegistry
+) -> None:
+    for year in (2019, 2020):
+        await aged(registry, f"v{year}", year)
+    async with Proxy.open(registry.url) as proxy, Rig.open(tmp_path, proxy.url) as rig:
+        proxy.delay("/(manifests|blobs)/", 0.3, times=ALWAYS)
+        async with rig.store.transaction() as tx:
+            begun = await previewing.begin(tx, rig.asked(), "corp", REPO, NEWEST, 2)
+            await tx.previews.progress(begun.id, tags=2, done=1, of=9)
+
+        async def is_told() -> bool:
+            async with rig.store.reading() as tx:
+                return (await tx.previews.get(begun.id)).state is PreviewState.READY
+
+        async with rig.working():
+            await rig.eventually(is_told)
 
 
 async def test_preview_request_run_undo(rig: Rig, registry: RealRegistry) -> None:

@@ -59,9 +59,9 @@ async def _announced(transport: Transport, name: Repository, digest: Digest) -> 
     """The length that the registry announces; None if it knows that it has no such blob."""
     what = label(name, digest)
     answer = await transport.ask(Ask("HEAD", f"/v2/{name}/blobs/{digest}", what, off_host=True))
-    if answer.status == 404:
+    elsewhere = origin(answer.url) != origin(transport.url)
+    if answer.status == 404 and (elsewhere or answer.says_so):
         # Elsewhere: the registry itself sent us there, so it believes in the blob.
-        elsewhere = origin(answer.url) != origin(transport.url)
         return _UNKNOWN if elsewhere else None
     if answer.status != 200:
         raise failure(answer, what)
@@ -79,7 +79,7 @@ async def _byte(transport: Transport, name: Repository, digest: Digest, place: i
         # Without ranges everything would come.
         limit=1 << 62,
         enough=1,
-        attempts=2,
+        breaks=2,
         off_host=True,
     )
     try:

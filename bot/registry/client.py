@@ -231,7 +231,10 @@ class RegistryClient:
         answer = await contents.ask_manifest(self._transport, "PUT", name, ref, raw)
         if answer.status != 201:
             raise failure(answer, contents.label(name, ref))
-        if answer.headers.get("Docker-Content-Digest") != raw.digest:
+        stored = answer.headers.get("Docker-Content-Digest")
+        if stored is None:
+            stored = (await contents.head_manifest(self._transport, name, ref)).digest
+        if stored != raw.digest:
             raise contents.corrupt(contents.label(name, ref))
 
     async def delete_manifest(self, repository: str, digest: str) -> None:

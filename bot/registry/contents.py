@@ -1,11 +1,15 @@
 """Manifests and blobs: asking for them, and believing only their digests."""
 
 import hashlib
+import json
+from collections.abc import Callable
 from typing import Any
 
-from bot.registry.errors import Corrupt, NotFound
+from bot.registry.auth import origin
+from bot.registry.errors import Corrupt, NotFound, ProtocolError
 from bot.registry.failures import Answer, failure
 from bot.registry.manifest import ACCEPT, Descriptor, RawManifest
+from bot.registry.network import PROXY_HINT
 from bot.registry.reference import Digest, InvalidReference, Repository, Tag
 from bot.registry.transport import Ask, BrokenOff, Transport
 
@@ -54,9 +58,11 @@ async def head_manifest(
 ) -> Descriptor:
     """See `RegistryClient.head`."""
     answer = await ask_manifest(transport, "HEAD", name, reference)
-    if answer.status != 200:
+    # Who blocks HEAD, or answers it with a page of its own, may still let GET pass.
+    strange = answer.status == 404 and not answer.says_so
+    if answer.status != 200 and not strange:
         raise failure(answer, label(name, reference))
-    digest = _announced(answer, name, reference)
+    digest = None if strange else _announced(answer, name, reference)
     length = answer.headers.get("Content-Length", "")
     if digest is None or not length.isdecimal() or not answer.media_type:
         raw = await get_manifest(transport, name, reference)
@@ -73,11 +79,37 @@ async def get_manifest(
         raise failure(answer, label(name, reference))
     announced = _announced(answer, name, reference)
     digest = reference if isinstance(reference, Digest) else announced
+    if digest is not None and answer.media_type != _SIGNED_SCHEMA1:
+        _verify(answer.body, digest, label(name, reference))
+    if not _is_labelled_right(answer):
+        raise ProtocolError(
+            f"The registry answered with something else than the manifest of "
+            f"{label(name, reference)}.",
+            PROXY_HINT,
+        )
     if digest is None:
         return RawManifest.of(answer.media_type, answer.body)
-    if answer.media_type != _SIGNED_SCHEMA1:
-        _verify(answer.body, digest, label(name, reference))
     return RawManifest(digest, answer.media_type, answer.body)
+
+
+def _is_labelled_right(answer: Answer) -> bool:
+    """Whether the content type can be that of the body.
+
+    No digest covers the type, and what is kept under a wrong one could never be put back.
+    """
+    try:
+        value = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        return False
+    inner = value.get("mediaType")
+    if isinstance(inner, str):
+        return inner == answer.media_type
+    # Written without a type inside, as OCI allows; the plain one is schema 1's.
+    if answer.media_type == "application/json":
+        return value.get("schemaVersion") != 2
+    return answer.media_type.endswith(("json", "+prettyjws"))
 
 
 async def small_blob(
@@ -119,25 +151,21 @@ async def pull_blob(
 ) -> None:
     """See `RegistryClient.pull_blob`."""
     digest = Digest.parse(blob.digest)
-    for last in (False, True):
-        hasher, received = hashlib.new(digest.algorithm), [0]
+    hasher, received = hashlib.new(digest.algorithm), 0
 
-        def take(chunk: bytes, hasher: Any = hasher, received: list[int] = received) -> None:
-            hasher.update(chunk)
-            received[0] += len(chunk)
+    def begin() -> Callable[[bytes], None]:
+        nonlocal hasher, received
+        hasher, received = hashlib.new(digest.algorithm), 0
+        return take
 
-        try:
-            await _ask_blob(
-                transport, name, blob, {}, blob.size, attempts=1, sink=take, deadline=deadline
-            )
-        except Corrupt:
-            # It broke off: perhaps the network, and then it comes the second time.
-            if last:
-                raise
-            continue
-        if received[0] != blob.size or hasher.hexdigest() != digest.hex:
-            raise corrupt(label(name, blob.digest))
-        return
+    def take(chunk: bytes) -> None:
+        nonlocal received
+        hasher.update(chunk)
+        received += len(chunk)
+
+    await _ask_blob(transport, name, blob, {}, blob.size, sink=begin, deadline=deadline)
+    if received != blob.size or hasher.hexdigest() != digest.hex:
+        raise corrupt(label(name, blob.digest))
 
 
 async def _ask_blob(
@@ -146,21 +174,21 @@ async def _ask_blob(
     blob: Descriptor,
     headers: dict[str, str],
     limit: int,
-    *,
-    attempts: int = 2,
     **how: Any,
 ) -> Answer:
     what = label(name, blob.digest)
     path = f"/v2/{name}/blobs/{Digest.parse(blob.digest)}"
     try:
+        # A network that breaks off comes back; a blob that was lost breaks off each time.
         answer = await transport.ask(
-            Ask("GET", path, what, headers, limit=limit, attempts=attempts, off_host=True, **how)
+            Ask("GET", path, what, headers, limit=limit, breaks=2, off_host=True, **how)
         )
     except BrokenOff:
         raise corrupt(what) from None
     if answer.status == 416:
         raise corrupt(what)
-    if answer.status == 404:
+    away = origin(answer.url) != origin(transport.url)
+    if answer.status == 404 and (away or answer.says_so):
         # A blob store that the registry redirects to has no error codes of its own.
         raise NotFound(f"{what} is not in the registry.", "Push the image again.")
     if answer.status not in (200, 206):

@@ -47,6 +47,17 @@ class Answer:
         return tuple(code for code, _ in _errors(self.body))
 
     @property
+    def says_so(self) -> bool:
+        """Whether this comes from the registry itself, and not from something before it.
+
+        The answer to HEAD has no body to tell it by; a registry's has at least one of these.
+        """
+        if self.method != "HEAD":
+            return bool(self.codes)
+        version = self.headers.get("Docker-Distribution-Api-Version")
+        return bool(version) or self.media_type == "application/json"
+
+    @property
     def is_read_only(self) -> bool:
         """Whether this is maintenance mode's 405, which unlike others is text and has `Allow`."""
         allowed = {m.strip().upper() for m in self.headers.get("Allow", "").split(",")}
@@ -75,7 +86,7 @@ def failure(answer: Answer, what: str) -> RegistryError:
         return _not_logged_in(answer, what)
     if answer.status == 403:
         return _forbidden(what)
-    if answer.status == 404 and (answer.codes or answer.method == "HEAD"):
+    if answer.status == 404 and answer.says_so:
         return NotFound(f"{what} is not in the registry.", "Check the name, or list what is there.")
     if "MANIFEST_BLOB_UNKNOWN" in answer.codes or "BLOB_UNKNOWN" in answer.codes:
         return NotFound(

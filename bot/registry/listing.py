@@ -64,9 +64,10 @@ def _entries(answer: Answer, key: str, what: str) -> set[str]:
         value = json.loads(answer.body)
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict):
+    # Without the key it is an answer to another question, and says nothing of this one.
+    if not isinstance(value, dict) or key not in value:
         raise _no_listing(what)
-    entries = value.get(key)
+    entries = value[key]
     # Registries write null when every tag is gone, and past the last page.
     if entries is None:
         return set()

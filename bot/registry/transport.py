@@ -40,9 +40,10 @@ class Ask:
 
     `path` begins with a slash, or is a whole address on the registry's own host. `what` names
     the thing for people. `limit` is the most bytes that a good answer may have; with `enough`
-    reading stops after that many. `repeat` says that asking twice does no harm. `off_host` lets
-    a redirect lead elsewhere, without credentials. `sink` takes the bytes of a good answer, which
-    then has no body; `deadline` (seconds) replaces that of the transport.
+    reading stops after that many. `repeat` says that asking twice does no harm; after so many
+    `breaks` in the middle of an answer that is no use either. `off_host` lets a redirect lead
+    elsewhere, without credentials. `sink` is called for each good answer and gives what takes
+    its bytes; the answer then has no body. `deadline` (seconds) replaces that of the transport.
     """
 
     method: str
@@ -53,9 +54,9 @@ class Ask:
     limit: int = ERROR_LIMIT
     enough: int | None = None
     repeat: bool = True
-    attempts: int = _ATTEMPTS
+    breaks: int = _ATTEMPTS
     off_host: bool = False
-    sink: Callable[[bytes], None] | None = None
+    sink: Callable[[], Callable[[bytes], None]] | None = None
     deadline: float | None = None
 
 
@@ -123,7 +124,7 @@ class Transport:
             last: RegistryError = self._too_slow(deadline)
             try:
                 async with asyncio.timeout(deadline) as timeout:
-                    attempt = 0
+                    attempt = breaks = 0
                     while True:
                         attempt += 1
                         try:
@@ -131,11 +132,13 @@ class Transport:
                         except _Again as again:
                             last = again.error
                             pause = again.wait
+                        breaks += isinstance(last, BrokenOff)
                         if pause is None:
                             pause = _FIRST_PAUSE * 2.0 ** (attempt - 1)
                         end = timeout.when() or 0.0
                         late = asyncio.get_running_loop().time() + pause >= end
-                        if late or attempt == ask.attempts or not ask.repeat:
+                        enough = attempt == _ATTEMPTS or breaks == ask.breaks
+                        if late or enough or not ask.repeat:
                             raise last
                         await asyncio.sleep(pause)
             except TimeoutError:
@@ -213,10 +216,11 @@ class Transport:
 async def _body(response: httpx.Response, ask: Ask) -> bytes:
     """The body, or at least its first `enough` bytes."""
     body = bytearray()
+    take = ask.sink() if ask.sink is not None and response.is_success else None
     try:
         async for chunk in response.aiter_raw():
-            if ask.sink is not None and response.is_success:
-                ask.sink(chunk)
+            if take is not None:
+                take(chunk)
                 continue
             body += chunk
             if response.is_success and ask.enough is not None and len(body) >= ask.enough:

@@ -41,7 +41,13 @@ def json_error(code: str, message: str = "") -> str:
         (answer(401, WWW_Authenticate='Bearer error="insufficient_scope"'), errors.Forbidden),
         (answer(403), errors.Forbidden),
         (answer(404, json_error("MANIFEST_UNKNOWN")), errors.NotFound),
-        (answer(404, method="HEAD"), errors.NotFound),
+        (answer(404, method="HEAD", Content_Type="application/json"), errors.NotFound),
+        (
+            answer(404, method="HEAD", Docker_Distribution_Api_Version="registry/2.0"),
+            errors.NotFound,
+        ),
+        # A proxy that does not know the way says nothing of what is there.
+        (answer(404, method="HEAD", Content_Type="text/html"), errors.ProtocolError),
         (answer(404, "404 page not found"), errors.ProtocolError),
         (answer(400, json_error("MANIFEST_BLOB_UNKNOWN"), "PUT"), errors.NotFound),
         (answer(405, json_error("UNSUPPORTED"), "DELETE"), errors.DeleteDisabled),

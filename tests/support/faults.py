@@ -7,8 +7,9 @@ One vocabulary for both: the registry in memory (`fake_v3`) and the proxy before
 import asyncio
 import re
 import zlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -28,25 +29,32 @@ class _Fault:
     pattern: re.Pattern[str]
     act: Act
     times: int
+    used: Counter[str] = field(default_factory=Counter)
 
 
 class Faults:
     """Switches for faults.
 
     A pattern is searched in "METHOD /path?query" and in "METHOD /path"; the first that fits and
-    has turns left is used. Each fault happens `times` times, by default once.
+    has turns left is used. Each fault happens `times` times, by default once; with `each` so
+    often to every single address.
     """
 
     def __init__(self) -> None:
         self._faults: list[_Fault] = []
+        self.each = False
 
     async def play(self, request: web.Request, serve: Serve) -> web.StreamResponse:
         """Answer a request: as `serve` does, or as the next fault wants it."""
         lines = [f"{request.method} {path}" for path in (request.path_qs, request.path)]
+        key = lines[0] if self.each else ""
         for fault in self._faults:
-            if fault.times > 0 and any(map(fault.pattern.search, lines)):
-                fault.times -= 1
-                return await fault.act(request, serve)
+            if fault.used[key] < fault.times and any(map(fault.pattern.search, lines)):
+                fault.used[key] += 1
+                try:
+                    return await fault.act(request, serve)
+                except ConnectionError:  # nobody listens any more
+                    return hang_up(request)
         return await serve(request)
 
     def plan(self, pattern: str, act: Act, times: int = 1) -> None:
@@ -291,8 +299,10 @@ def _raw(request: web.Request, answer: bytes) -> web.Response:
 
 
 async def _half(request: web.Request, answer: web.Response) -> web.StreamResponse:
-    """Send the head and the first half of an answer, then close the connection."""
+    """Send the head and the first half of an answer, or nothing of a head; then hang up."""
     body = _body(answer)
+    if request.method == "HEAD":
+        return hang_up(request)
     partial = web.StreamResponse(status=answer.status, headers=answer.headers)
     partial.content_length = len(body)
     await partial.prepare(request)

@@ -25,6 +25,7 @@ from bot.operations.collection_request import request_collection
 from bot.operations.context import Asked, Context, Registry, Timing
 from bot.operations.table import Operations
 from bot.operations.worker import Worker
+from bot.registry.auth import Credentials
 from bot.registry.client import RegistryClient
 from bot.registry.reference import parse_reference
 from bot.rules.approval import Draft, Request, State
@@ -88,10 +89,11 @@ class Rig:
         gc: CommandSettings | DockerSettings | Executor | None = None,
         timing: Timing = FAST,
         deadline: float = 5.0,
+        credentials: Credentials | None = None,
         **changes: Any,
     ) -> AsyncIterator["Rig"]:
         store = await Store.open(f"sqlite:///{directory}/bot.db", timing.lease)
-        client = RegistryClient(url, deadline=deadline)
+        client = RegistryClient(url, credentials=credentials, deadline=deadline)
         collector: Executor | None = None
         if isinstance(gc, DockerSettings):
             collector = DockerExecutor(gc, directory / "gc", "corp")

@@ -12,11 +12,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.operations.auditing import Anchoring
 from bot.operations.context import Context, Timing
+from bot.operations.previewing import PREVIEW
 from bot.operations.table import scheduler
 from bot.operations.worker import Handler, Worker
 from bot.settings import Settings
-from bot.slack.app import HOME, build_app
+from bot.slack.app import HOME, ORDINARY, build_app
 from bot.slack.dispatch import Dispatcher
+from bot.slack.gate import Gate
 from bot.slack.home import Home
 from bot.slack.notifier import Notifier
 from bot.slack.people import People
@@ -99,6 +101,9 @@ class Service:
     def _count_letter(self, kind: str, outcome: str) -> None:
         self.metrics.letters_total.labels(kind, outcome).inc()
 
+    def _count_refused(self, limit: str) -> None:
+        self.metrics.refused_by_limit_total.labels(limit).inc()
+
     def _count_ack(self, _: str, seconds: float) -> None:
         self.metrics.ack_seconds.observe(seconds)
 
@@ -114,7 +119,12 @@ class Service:
         dispatcher = Dispatcher(ctx, people, self._count_command, channels=people.channels_of)
         home = Home(ctx, client, people)
         tabs = {HOME: Handler(home.run, home.give_up, attempts=3)}
-        worker = Worker(ctx, {**handlers(ctx, dispatcher), **tabs}, self._count_job)
+        worker = Worker(
+            ctx,
+            {**handlers(ctx, dispatcher), **tabs},
+            self._count_job,
+            ordinary=(*ORDINARY, PREVIEW),
+        )
         base = urlsplit(settings.api_url)
         # An emulator's answers go where its API is; the real Slack's only to its own host.
         official = base.hostname in {"slack.com", "www.slack.com"}
@@ -130,6 +140,7 @@ class Service:
             signing_secret=secret.get_secret_value() if secret else None,
             on_ack=self._count_ack,
             suggest=suggestions,
+            gate=Gate(self._settings.limits, self._count_refused),
         )
         return worker, notifier, app
 

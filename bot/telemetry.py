@@ -178,6 +178,11 @@ class Metrics:
         self.commands_total = counter(
             "commands_total", "Commands answered, by verb and outcome.", ("verb", "outcome")
         )
+        self.refused_by_limit_total = counter(
+            "refused_by_limit_total",
+            "Commands and clicks not taken in, by limit: person, channel, clicks or waiting.",
+            ("limit",),
+        )
         self.ack_seconds = Histogram(
             "ack_seconds",
             "Seconds until a command or click was acknowledged; Slack gives up after 3.",

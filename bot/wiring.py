@@ -14,7 +14,7 @@ from bot.operations.table import Operations, nothing
 from bot.operations.worker import Handler
 from bot.registry.client import RegistryClient
 from bot.settings import RegistrySettings, Settings
-from bot.slack.app import CLICK, COMMAND, SUBMISSION
+from bot.slack.app import CLICK, COMMAND, SUBMISSION, URGENT
 from bot.slack.dispatch import Dispatcher
 from bot.slack.usergroups import UserGroups
 from bot.store.jobs import Job
@@ -67,6 +67,7 @@ def context(settings: Settings, store: Store, timing: Timing | None = None) -> C
         timing or Timing(),
         audit_channel=settings.audit_channel,
         retention=settings.retention,
+        most_requests=settings.limits.jobs_per_registry,
     )
 
 
@@ -98,5 +99,6 @@ def handlers(ctx: Context, dispatcher: Dispatcher) -> dict[str, Handler]:
         COMMAND: Handler(dispatcher.command, dispatcher.give_up, attempts=3),
         CLICK: Handler(dispatcher.click, dispatcher.give_up, attempts=3),
         SUBMISSION: Handler(dispatcher.submission, dispatcher.give_up, attempts=3),
+        URGENT: Handler(dispatcher.submission, dispatcher.give_up, attempts=3),
         TERMINAL: Handler(drop, nothing),
     }

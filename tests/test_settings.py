@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from bot.rules.rates import Limits
 from bot.settings import CONFIG_VARIABLE, SettingsError, file, load
 from bot.settings.problems import Findings
 from bot.settings.reading import read
@@ -37,6 +38,14 @@ def test_good_settings_load_without_a_warning(write: Writer) -> None:
     assert settings.timezone == ZoneInfo("UTC")
     assert settings.registries[0].write_urls == ("https://registry.corp:5000",)
     assert settings.defaults.undo_window == 86400.0
+
+
+def test_limits_have_defaults_and_bounds(write: Writer) -> None:
+    assert write.load(GOOD).limits == Limits(30, 120, 120, 1000, 100)
+    given = write.load(GOOD + "[limits]\ncommands_per_minute = 5\njobs_per_registry = 7\n").limits
+    assert (given.commands_per_minute, given.jobs_per_registry) == (5, 7)
+    zero = write.problem("limits.commands_per_minute", GOOD + "[limits]\ncommands_per_minute = 0\n")
+    assert zero.text == "is too small"
 
 
 def test_the_variable_names_the_file(write: Writer) -> None:

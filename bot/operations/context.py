@@ -75,6 +75,7 @@ class Context:
     `refresh` is awaited before the policy decides, outside of transactions: it asks Slack who is
     in its user groups, and never fails (whom it could not ask about is unknown to the policy).
     `audit_channel` is where the head of the audit trail is posted; "" for nowhere.
+    `most_requests` is how many requests for a deletion or collection of one registry may be open.
     """
 
     store: Store
@@ -86,6 +87,7 @@ class Context:
     refresh: Callable[[], Awaitable[None]] = _nothing
     audit_channel: str = ""
     retention: tuple[Retention, ...] = ()
+    most_requests: int = 100
 
     def registry(self, name: str) -> Registry:
         """The registry called `name`; refuses one that the settings no longer know."""

@@ -19,6 +19,7 @@ from bot.store.store import Transaction
 PREVIEW = "cleanup preview"
 _PATIENCE = 3  # attempts while the registry does not answer
 _SCREENFUL = 20
+_AT_ONCE = 20  # looks at one registry that people asked for; each reads a whole repository
 
 
 async def begin(
@@ -39,7 +40,7 @@ async def begin(
 
     Raises
     ------
-    Refusal : a lock covers the repository, or it is being looked at in this channel.
+    Refusal : a lock covers the repository, it is being looked at in this channel, or too many are.
     """
     lock = in_the_way(await tx.locks.active(registry), Action.CLEANUP, [repository])
     if lock is not None:
@@ -49,6 +50,11 @@ async def begin(
         raise Refusal(
             f"{repository} is being looked at for a cleanup right now.",
             "Wait for that preview; its message is in this channel.",
+        )
+    if looked is None and await tx.previews.count_looking(registry) >= _AT_ONCE:
+        raise Refusal(
+            f"{_AT_ONCE} repositories of {registry} are being looked at for cleanups right now.",
+            "Wait for some of these previews, then ask again.",
         )
     draft = PreviewDraft(
         registry,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,14 @@ from bot.operations.errors import Refusal
 from bot.rules.approval import Draft, Item, Request
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action, Approval, Rule, Target
+from bot.rules.rule import BOT
 from bot.store.store import Transaction
 
 EXPIRE = "expire"
 REMIND = "remind"
 NOTIFY = "notify"
 """Where the plan of an emergency keeps the people who are told of it."""
+_LIMIT = "[limits] jobs_per_registry"
 
 
 def judge(
@@ -79,7 +81,14 @@ def draft(
         steps=eligibility.steps(policy, rule, asked.actor.user),
         emergency=asked.emergency,
         remind_after=rule.remind_after,
+        most_open=ctx.most_requests if _counts(action, asked.actor.user, asked.emergency) else 0,
     )
+
+
+def _counts(action: Action, requester: str, emergency: bool) -> bool:
+    """Whether it is limited: what makes things safer is not, nor what the clock asks for."""
+    may_wait = action.deletes or action is Action.GC
+    return may_wait and not emergency and requester != BOT
 
 
 async def submit(tx: Transaction, wanted: Draft) -> Request:
@@ -87,13 +96,16 @@ async def submit(tx: Transaction, wanted: Draft) -> Request:
 
     Raises
     ------
-    Refusal : a lock forbids it; nothing was stored then.
+    Refusal : a lock forbids it, or too many are open already; nothing was stored then.
     """
     lock = await locked.standing_in_the_way(tx, wanted)
     if lock is not None:
         raise locked.refusal(lock)
+    others = await tx.requests.open_on(wanted.registry)
+    if wanted.most_open:
+        _room_for_one_more(wanted, others)
     wanted = replace(wanted, plan_hash=plan_hash(wanted))
-    touched = await _touching(tx, wanted)
+    touched = _touching(wanted, others)
     if touched:
         wanted = replace(wanted, plan={**wanted.plan, "touches": touched})
     request = await tx.requests.create(wanted)
@@ -133,13 +145,32 @@ def plan_hash(wanted: Draft) -> str:
     return hashlib.sha256(json.dumps(pinned, sort_keys=True).encode()).hexdigest()
 
 
-async def _touching(tx: Transaction, wanted: Draft) -> list[int]:
+def _room_for_one_more(wanted: Draft, others: Sequence[Request]) -> None:
+    """Refuse what is too much for a registry; one person never takes more than half of it."""
+    counted = [o for o in others if _counts(Action(o.action), o.requester, o.emergency)]
+    own = [other for other in counted if other.requester == wanted.requester]
+    hint = "`/registry requests` lists them: decide or cancel some."
+    if len(own) >= max(1, wanted.most_open // 2):
+        raise Refusal(
+            f"You have {len(own)} open requests on {wanted.registry}, as many as one person may.",
+            f"{hint[:-1]}, or wait.",
+            rule=_LIMIT,
+        )
+    if len(counted) >= wanted.most_open:
+        raise Refusal(
+            f"{wanted.registry} has {len(counted)} open requests, as many as there may be.",
+            f"{hint} Undo, locks and emergencies are taken all the same.",
+            rule=_LIMIT,
+        )
+
+
+def _touching(wanted: Draft, others: Iterable[Request]) -> list[int]:
     """The open requests that speak of the same tags or digests."""
     mine = {(i.repository, i.tag) for i in wanted.items if i.tag}
     digests = {(i.repository, i.digest) for i in wanted.items}
     return [
         other.id
-        for other in await tx.requests.open_on(wanted.registry)
+        for other in others
         if any(
             (i.repository, i.tag) in mine or (i.repository, i.digest) in digests
             for i in other.items

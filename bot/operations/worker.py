@@ -6,9 +6,11 @@ to whoever waits for it. A lost lease cancels the work at once.
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -21,6 +23,7 @@ log = structlog.get_logger()
 
 _IDLE = 1.0  # seconds between looks at the queue when nothing wakes us: other replicas add to it
 _PARALLEL = 16
+_ORDINARY = 12  # so many of these may be ordinary work: a place is left for what is urgent
 _LONGEST_PAUSE = 60.0
 
 
@@ -58,6 +61,7 @@ class Worker:
     handlers : what to do for each kind.
     on_done : told kind and outcome of each job, for the metrics.
     request : work for this one only (see :meth:`bot.store.jobs.Jobs.claim`).
+    ordinary : kinds of jobs that people may send many of. They never take every place.
     """
 
     def __init__(
@@ -67,7 +71,10 @@ class Worker:
         on_done: Callable[[str, str], None] = lambda *_: None,
         *,
         request: int | None = None,
+        ordinary: Collection[str] = (),
     ) -> None:
+        self._ordinary = frozenset(ordinary)
+        self._busy: Counter[str] = Counter()
         self._ctx = ctx
         self._handlers = handlers
         self._on_done = on_done
@@ -89,21 +96,41 @@ class Worker:
             try:
                 job = None
                 if len(self._tasks) < _PARALLEL:
-                    job = await store.claim_job(self.name, timing.lease, request=self._request)
+                    job = await store.claim_job(
+                        self.name, timing.lease, self._kinds(), request=self._request
+                    )
             except Exception:
                 log.exception("the queue cannot be read")
                 job = None
             if job is None:
                 await self._wait()
             else:
+                self._busy[job.kind] += 1
                 task = asyncio.create_task(self.carry_out(job))
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-                task.add_done_callback(lambda _: store.worked.set())
+                task.add_done_callback(functools.partial(self._ended, job.kind))
         await self._drain()
+
+    def _ended(self, kind: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._busy[kind] -= 1
+        self._ctx.store.worked.set()
+
+    def _is_full(self) -> bool:
+        """Whether ordinary work has all the places that it may have."""
+        return sum(self._busy[kind] for kind in self._ordinary) >= _ORDINARY
+
+    def _kinds(self) -> Iterable[str]:
+        """What may be begun now; () for everything."""
+        return self._handlers.keys() - self._ordinary if self._is_full() else ()
 
     async def _wait(self) -> None:
         delay = _IDLE
+        if self._is_full() or len(self._tasks) >= _PARALLEL:
+            # What is due may have to wait: only the end of something, or something new, matters.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ctx.store.worked.wait(), delay)
+            return
         with contextlib.suppress(Exception):
             async with self._ctx.store.reading() as tx:
                 until = await tx.jobs.seconds_until_next()

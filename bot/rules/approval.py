@@ -174,7 +174,8 @@ class Draft:
     """Everything pinned when a request is made; the store adds the number and the times.
 
     `plan` is the plan as plain JSON values; `subject` is the request that an undo or a purge
-    of a request speaks of; durations are seconds.
+    of a request speaks of; durations are seconds. `most_open` is how many requests that delete or
+    collect may be open on the registry beside it; 0 for as many as there are.
     """
 
     registry: str
@@ -199,6 +200,7 @@ class Draft:
     emergency: bool = False
     plan_hash: str = ""
     remind_after: float | None = None
+    most_open: int = 0
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from bot.rules.policy import Defaults, Policy
+from bot.rules.rates import Limits
 from bot.rules.retention import Retention
 from bot.settings import values
 from bot.settings.environment import read_environment
@@ -86,6 +87,7 @@ class Settings:
     secrets: tuple[SecretStr, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     audit_channel: str = ""
+    limits: Limits = field(default_factory=Limits)
 
     def registry(self, name: str) -> RegistrySettings | None:
         """The registry with this name."""
@@ -134,6 +136,7 @@ def load(config_path: Path | None, environ: Mapping[str, str], *, slack: bool = 
         secrets=tuple(SecretStr(value) for value in secrets.values),
         environ=_harmless(environ, secrets),
         audit_channel=document.audit.table.anchor_channel or "",
+        limits=Limits(**document.limits.table.model_dump()),
     )
 
 

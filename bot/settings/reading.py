@@ -60,6 +60,7 @@ class Document:
     """The whole file. `*_names` hold what was named at all, be the table usable or not."""
 
     slack: Entry[file.SlackTable]
+    limits: Entry[file.LimitsTable]
     store: Entry[file.StoreTable]
     defaults: Entry[file.DefaultsTable]
     emergency: Entry[file.EmergencyTable]
@@ -91,6 +92,7 @@ def read(raw: Mapping[str, Any], findings: Findings) -> Document:
             _unknown(name, name, known, findings)
     return Document(
         slack=_single(file.SlackTable, raw, "slack", findings),
+        limits=_single(file.LimitsTable, raw, "limits", findings),
         store=_single(file.StoreTable, raw, "store", findings),
         defaults=_single(file.DefaultsTable, raw, "defaults", findings),
         emergency=_single(file.EmergencyTable, raw, "emergency", findings),

@@ -17,7 +17,9 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.rules.rates import Limits
 from bot.slack import payloads, submissions
+from bot.slack.gate import Gate, is_urgent
 from bot.slack.opening import FORM, Opener, title_for
 from bot.slack.payloads import Body, Row
 from bot.slack.views import modals
@@ -29,6 +31,9 @@ COMMAND = "command"
 CLICK = "click"
 SUBMISSION = "submission"
 HOME = "home"
+URGENT = "urgent"
+"""Any of these where somebody decides, or stops something: it never waits for the others."""
+ORDINARY = (COMMAND, CLICK, SUBMISSION, HOME)
 
 _STORE_SECONDS = 2.0
 _ALL_SECONDS = 2.7  # from the payload to the acknowledgement, whatever opening a modal took
@@ -53,6 +58,7 @@ def build_app(
     signing_secret: str | None = None,
     on_ack: Callable[[str, float], None] = lambda *_: None,
     suggest: Suggest = _nothing,
+    gate: Gate | None = None,
 ) -> AsyncApp:
     """The app with all its listeners, for Socket Mode and HTTP alike.
 
@@ -62,6 +68,7 @@ def build_app(
     signing_secret : checks requests in HTTP mode; Socket Mode has none to check.
     on_ack : told the kind of payload and the seconds until its acknowledgement.
     suggest : the choices of an external menu; answers within the three seconds, raises nothing.
+    gate : what is let in; the default limits where there is none.
     """
 
     async def authorize(**_: Any) -> AuthorizeResult:
@@ -80,7 +87,7 @@ def build_app(
         request_verification_enabled=signing_secret is not None,
         process_before_response=False,
     )
-    intake = _Intake(store, Opener(client), on_ack, suggest)
+    intake = _Intake(store, Opener(client), on_ack, suggest, gate or Gate(Limits()))
     everything = re.compile(r"[\s\S]*")
     app.command(everything)(intake.command)
     app.action(everything)(intake.action)
@@ -107,54 +114,65 @@ class _Intake:
         opener: Opener,
         on_ack: Callable[[str, float], None],
         suggest: Suggest,
+        gate: Gate,
     ) -> None:
+        self._gate = gate
         self._store = store
         self._opener = opener
         self._on_ack = on_ack
         self._suggest = suggest
-        self._writing: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[bool]] = set()
 
     async def command(self, ack: Ack, body: Body) -> None:
         start = time.monotonic()
         row = payloads.command(body)
-        opened = await self._open(body, row)
-        if opened:
-            row["action"] = FORM
-        recorded = await self._record(COMMAND, payloads.key(body, row), row, start)
-        await ack() if recorded else await ack(text=_NOT_RECORDED, response_type="ephemeral")
+        opened: Mapping[str, str] = {}
+        trouble = self._gate.command(row)
+        if not trouble:
+            opened = await self._open(body, row)
+            if opened:
+                row["action"] = FORM
+            trouble = await self._record(COMMAND, payloads.key(body, row), row, start)
+        await ack(text=trouble, response_type="ephemeral") if trouble else await ack()
         self._on_ack(COMMAND, time.monotonic() - start)
-        if opened and not recorded:
-            await self._opener.replace(opened, modals.note("Registry", _NOT_RECORDED))
+        if opened and trouble:
+            await self._opener.replace(opened, modals.note("Registry", trouble))
 
     async def action(self, ack: Ack, body: Body, respond: Ack) -> None:
         start = time.monotonic()
         row = payloads.click(body)
         kind = HOME if row["action"] == "home_refresh" else CLICK
-        await self._open(body, row)
-        recorded = await self._record(kind, payloads.key(body, row), row, start)
+        trouble = too_many = self._gate.click(row)
+        if not trouble:
+            await self._open(body, row)
+            trouble = await self._record(kind, payloads.key(body, row), row, start)
         await ack()
         self._on_ack(kind, time.monotonic() - start)
-        if recorded:
+        if not trouble or (too_many and not self._gate.tells(row)):
             return
         if row.get("view"):
-            await self._opener.replace(row["view"], modals.note("Registry", _NOT_RECORDED))
+            await self._opener.replace(row["view"], modals.note("Registry", trouble))
         elif row["response_url"]:
-            await respond(text=_NOT_RECORDED, response_type="ephemeral", replace_original=False)
+            await respond(text=trouble, response_type="ephemeral", replace_original=False)
 
     async def submission(self, ack: Ack, body: Body) -> None:
         start = time.monotonic()
-        row, answer = submissions.received(payloads.submission(body))
-        if answer.get("response_action") != "errors" and not await self._record(
-            SUBMISSION, payloads.key(body, row), row, start
-        ):
-            answer = submissions.update(modals.note("Registry", _NOT_RECORDED))
+        row = payloads.submission(body)
+        if trouble := self._gate.click(row):
+            answer = submissions.refused(row, trouble)
+        else:
+            row, answer = submissions.received(row)
+            if answer.get("response_action") != "errors" and (
+                trouble := await self._record(SUBMISSION, payloads.key(body, row), row, start)
+            ):
+                answer = submissions.update(modals.note("Registry", trouble))
         await ack(**answer)
         self._on_ack(SUBMISSION, time.monotonic() - start)
 
     async def home(self, ack: Ack, body: Body, event: Body) -> None:
         start = time.monotonic()
-        if event.get("tab") == "home":
-            row = payloads.home(body)
+        row = payloads.home(body)
+        if event.get("tab") == "home" and not self._gate.click(row):
             await self._record(HOME, payloads.key(body, row), row, start)
         await ack()
         self._on_ack(HOME, time.monotonic() - start)
@@ -173,7 +191,8 @@ class _Intake:
             row["view"] = opened
         return opened
 
-    async def _record(self, kind: str, key: str, row: Row, start: float) -> bool:
+    async def _record(self, kind: str, key: str, row: Row, start: float) -> str:
+        """Store it; what to say where it is not recorded, "" where it is."""
         left = start + _ALL_SECONDS - time.monotonic()
         writing = asyncio.create_task(self._write(kind, key, row))
         # Kept, and never waited for again: a database that is locked hears of the end of our
@@ -184,16 +203,24 @@ class _Intake:
         if not done:
             writing.cancel()
             log.error("not recorded in time", kind=kind)
-            return False
-        return writing.exception() is None
+            return _NOT_RECORDED
+        if writing.exception() is not None:
+            return _NOT_RECORDED
+        return "" if writing.result() else self._gate.crowded()
 
-    async def _write(self, kind: str, key: str, row: Row) -> None:
+    async def _write(self, kind: str, key: str, row: Row) -> bool:
+        """Queue the job; False where too many wait already."""
+        urgent = is_urgent(row)
         async with self._store.transaction() as tx:
-            # False means that Slack (or a finger) sent the same thing twice: that one is
-            # recorded already, which is all the acknowledgement says.
-            await tx.jobs.add(kind, row, dedupe=key)
+            waiting = await tx.jobs.waiting([URGENT] if urgent else ORDINARY)
+            if waiting >= self._gate.waiting:
+                return False
+            # It may be there already, as Slack (or a finger) sent the same thing twice: that one is
+            # recorded, which is all the acknowledgement says.
+            await tx.jobs.add(URGENT if urgent else kind, row, dedupe=key)
+        return True
 
-    def _written(self, writing: asyncio.Task[None]) -> None:
+    def _written(self, writing: asyncio.Task[bool]) -> None:
         self._writing.discard(writing)
         if not writing.cancelled() and (error := writing.exception()) is not None:
             log.error("not recorded", exc_info=error)

@@ -22,6 +22,7 @@ from bot.slack.answering import Incoming, Say, answer, by_outbox
 from bot.slack.commands import CommandError, parse
 from bot.slack.form import REGISTRY, REPOSITORY, VERB
 from bot.slack.opening import FORM
+from bot.slack.payloads import STEP
 from bot.slack.people import Where
 from bot.slack.refused import record
 from bot.slack.runner import VerbRunner, Work
@@ -33,7 +34,6 @@ from bot.store.store import Transaction
 
 log = structlog.get_logger()
 
-_RUN = "run_"
 READS = frozenset(verb.name for verb in available() if verb.kind is Kind.READ)
 # What only looks may also be pressed where another company reads along.
 _LOOKS = frozenset({"details", "share", FORM, VERB, REGISTRY, REPOSITORY})
@@ -83,7 +83,7 @@ class Dispatcher:
             await self._run(job, Incoming.of(job))
 
     async def submission(self, job: Job) -> None:
-        """A submitted modal: a command that was filled in, or an answer to a question."""
+        """A submitted modal, a command that was filled in or an answer; or whatever is urgent."""
         if job.payload.get("text"):
             await self._run(job, Incoming.of(job))
         else:
@@ -108,7 +108,7 @@ class Dispatcher:
         """A pressed button."""
         incoming = Incoming.of(job)
         action = str(incoming.body.get("action", ""))
-        if action.startswith(_RUN):
+        if action.startswith(STEP):
             # A next step that an answer offered: as if they had typed it themselves.
             await self._run(job, incoming.typing(str(incoming.body.get("value", ""))))
             return

@@ -16,6 +16,9 @@ Row = dict[str, Any]
 SENT = "_sent"
 """The end of the action of a submitted modal: its callback_id stands before it."""
 
+STEP = "run_"
+"""The beginning of the action of a next step: its value is the command that it stands for."""
+
 
 def command(body: Body) -> Row:
     """A slash command."""

@@ -8,16 +8,28 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.app.async_app import AsyncApp
 
 _MAX_BODY = 1024 * 1024
+_MOST = 256  # requests of Slack's, or of whoever pretends to be Slack, that are under way
 Receiver = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def events(app: AsyncApp) -> Receiver:
-    """Hands a request to Bolt, which checks its signature over the unchanged body."""
+    """Hands a request to Bolt, which checks its signature over the unchanged body.
+
+    What is more than it can have in hand at once is turned away: 503.
+    """
+    in_hand = 0
 
     async def receive(request: web.Request) -> web.StreamResponse:
-        answer = await app.async_dispatch(await to_bolt_request(request))
-        made: web.StreamResponse = await to_aiohttp_response(answer)
-        return made
+        nonlocal in_hand
+        if in_hand >= _MOST:
+            return web.Response(status=503, text="busy\n")
+        in_hand += 1
+        try:
+            answer = await app.async_dispatch(await to_bolt_request(request))
+            made: web.StreamResponse = await to_aiohttp_response(answer)
+            return made
+        finally:
+            in_hand -= 1
 
     return receive
 

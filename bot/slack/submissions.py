@@ -44,6 +44,12 @@ def _filled_in(row: Row) -> tuple[Row, Answer]:
     return {**row, "agreed": ""}, update(modals.working("Registry"))
 
 
+def refused(row: Row, why: str) -> Answer:
+    """Keep what somebody has filled in, and say why it was not taken."""
+    fields = list(row["values"])
+    return errors(**{fields[-1]: why}) if fields else update(modals.note("Registry", why))
+
+
 def errors(**by_block: str) -> Answer:
     """Say below each field what is wrong with it."""
     return {"response_action": "errors", "errors": by_block}

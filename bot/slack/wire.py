@@ -25,6 +25,7 @@ from bot.slack.delivery import TOKEN_REFUSED, retry_after
 
 log = structlog.get_logger()
 
+_MOST = 256  # envelopes in hand; the next is read when one of them is acknowledged
 _FINISH = 5.0  # seconds for what is being handled when a wire is retired; Slack waits three
 _FATAL = TOKEN_REFUSED | {"app_missing_action_url", "forbidden_team", "missing_scope"}
 
@@ -138,6 +139,8 @@ class Wire:
         assert self._ws is not None  # noqa: S101 - opened before
         try:
             while True:
+                while len(self._handling) >= _MOST:
+                    await asyncio.wait(set(self._handling), return_when=asyncio.FIRST_COMPLETED)
                 frame = await self._ws.receive()
                 if frame.type is aiohttp.WSMsgType.TEXT:
                     self._take(frame.data)

@@ -257,6 +257,13 @@ class Jobs:
         )
         return int(await self._conn.scalar(query) or 0)
 
+    async def waiting(self, kinds: Iterable[str]) -> int:
+        """How many jobs of these kinds are due and wait for a worker."""
+        query = sa.select(sa.func.count()).where(
+            jobs.c.state == "queued", jobs.c.run_at <= db_now(), jobs.c.kind.in_(list(kinds))
+        )
+        return int(await self._conn.scalar(query) or 0)
+
     async def ended_since(self, registry: str, kinds: Iterable[str], last: str) -> bool:
         """Whether a job of these kinds has ended on a registry since the last of kind `last`."""
         ended = sa.and_(jobs.c.registry == registry, jobs.c.state == "done", jobs.c.outcome == "ok")

@@ -70,6 +70,15 @@ class Previews:
         )
         return found[0] if found else None
 
+    async def count_looking(self, registry: str) -> int:
+        """How many are being made for a registry that somebody asked for."""
+        query = sa.select(sa.func.count()).where(
+            previews.c.registry == registry,
+            previews.c.state == PreviewState.LOOKING,
+            previews.c.run.is_(None),
+        )
+        return int(await self._conn.scalar(query) or 0)
+
     async def of_run(self, run: str, registry: str, repository: str) -> Preview | None:
         """What an occurrence of a schedule has begun for a repository."""
         found = await self._select(

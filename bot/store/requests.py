@@ -39,6 +39,7 @@ class Requests:
         expires_after = values.pop("expires_after")
         values.pop("items")
         values.pop("remind_after")
+        values.pop("most_open")
         values["approvers"] = list(draft.approvers)
         values["plan"] = dict(draft.plan)
         values["steps"] = [asdict(step) for step in draft.steps]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,12 +197,12 @@ class Store:
             await conn.rollback()
 
     async def claim_job(
-        self, worker: str, lease: float, *, request: int | None = None
+        self, worker: str, lease: float, kinds: Iterable[str] = (), *, request: int | None = None
     ) -> Job | None:
         """Take the next due job, if any (see :meth:`bot.store.jobs.Jobs.claim`)."""
         try:
             async with self._quiet() as tx:
-                return await tx.jobs.claim(worker, lease, request=request)
+                return await tx.jobs.claim(worker, lease, kinds, request=request)
         except IntegrityError:
             # Two replicas reached for the same registry's lock; the database let one have it.
             return None

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from bot.operations import worker
 from bot.operations.context import Context, Timing
 from bot.operations.worker import Handler, TryLater, Worker
 from bot.rules.policy import Policy
@@ -132,6 +133,34 @@ async def test_a_worker_that_lost_its_lease_is_stopped(ctx: Context) -> None:
             # As if this process had been paused and somebody else had taken the job.
             await tx.conn.exec_driver_sql("UPDATE jobs SET fence = fence + 1, worker = 'other'")
         await asyncio.wait_for(cancelled.wait(), 10)
+
+
+async def test_ordinary_work_never_takes_every_place(ctx: Context) -> None:
+    """However many slow commands came first, a decision is carried out beside them."""
+    begun, decided, free = Seen(), asyncio.Event(), asyncio.Event()
+
+    async def slow(job: Job) -> None:
+        begun.runs.append(job.id)
+        if len(begun.runs) == worker._ORDINARY:
+            begun.ended.set()
+        await free.wait()
+
+    async def decide(_: Job) -> None:
+        decided.set()
+
+    for _ in range(worker._ORDINARY * 2):
+        await _add(ctx, "slow")
+    handlers = {"slow": Handler(slow, begun.give_up), "decide": Handler(decide, begun.give_up)}
+    async with _running(Worker(ctx, handlers, ordinary=["slow"])):
+        await asyncio.wait_for(begun.ended.wait(), 10)
+        await _add(ctx, "decide")
+        await asyncio.wait_for(decided.wait(), 10)
+        assert len(begun.runs) == worker._ORDINARY
+        free.set()
+        async with asyncio.timeout(10):
+            while len(begun.runs) < worker._ORDINARY * 2:
+                await asyncio.sleep(0.01)
+    assert len(set(begun.runs)) == worker._ORDINARY * 2
 
 
 async def test_each_job_runs_once_with_two_workers(ctx: Context) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.rules.rates import Limits
 from bot.slack.app import _Intake, _nothing
+from bot.slack.gate import Gate
 from bot.slack.opening import Opener
 from bot.store.store import Store
 
@@ -28,7 +30,7 @@ async def test_a_locked_store_is_said_in_time_also_by_whoever_meets_it_first(
     tmp_path: Path,
 ) -> None:
     store = await Store.open(f"sqlite:///{tmp_path}/bot.db")
-    intake = _Intake(store, Opener(AsyncWebClient()), lambda *_: None, _nothing)
+    intake = _Intake(store, Opener(AsyncWebClient()), lambda *_: None, _nothing, Gate(Limits()))
     said: list[dict[str, Any]] = []
 
     async def ack(**answer: Any) -> None:

@@ -492,8 +492,8 @@ def test_a_reason_cannot_pass_for_lines_of_ours() -> None:
 @pytest.mark.anyio
 async def test_a_request_from_the_store_is_shown_like_any_other(tmp_path: Path) -> None:
     sample = made("delete", digests=[everything(1, ("v1", "v2"))])
-    names = {field.name for field in dataclasses.fields(Draft)} - {"expires_after", "remind_after"}
-    draft = Draft(expires_after=3600.0, **{name: getattr(sample, name) for name in names})
+    pinned, kept = ({f.name for f in dataclasses.fields(kind)} for kind in (Draft, Request))
+    draft = Draft(expires_after=3600.0, **{name: getattr(sample, name) for name in pinned & kept})
     store = await Store.open(f"sqlite:///{tmp_path}/bot.db")
     try:
         async with store.transaction() as tx:

@@ -36,6 +36,8 @@ def _toml(team: "Team", extra: str) -> str:
 [slack]
 mode = "{team.mode}"
 listen = "127.0.0.1:0"
+[limits]
+{team.limits}
 [store]
 url = "{team.store_url}"
 [[registries]]
@@ -91,6 +93,9 @@ class Team:
         self.store_url = f"sqlite:///{directory}/bot.db"
         self.collect: tuple[str, ...] = registry.settings().collect
         self.mode = "socket"
+        # A test is quicker than a person.
+        self.limits = "commands_per_minute = 10000\nchannel_commands_per_minute = 10000\n"
+        self.limits += "clicks_per_minute = 10000"
         self.groups = ""  # more lines of [groups]
         self.rules = ""  # rules before those that every team has
         self.replicas: list[Replica] = []

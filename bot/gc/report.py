@@ -14,7 +14,11 @@ from bot.gc.errors import GcOutputError
 
 __all__ = ["GcOutputError", "GcProgress", "GcReport", "ReportParser"]
 
-_DIGEST = r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}"
+# The usual ones with their whole length: a line that was cut off must not pass for another digest.
+_DIGEST = (
+    r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
+    r"|(?!sha256:|sha512:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,})"
+)
 _NAME = r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*"
 _REPOSITORY = re.compile(_NAME)
 _MARKING = re.compile(rf"(?P<repository>{_NAME}): marking (?:manifest|blob) {_DIGEST}")
@@ -25,8 +29,8 @@ _MANIFEST_V3 = re.compile(
     rf"manifest eligible for deletion: \{{(?P<repository>{_NAME}) (?P<digest>{_DIGEST}) \[.*\]\}}"
 )
 _SUMMARY = re.compile(
-    r"(?P<marked>\d+) blobs marked, (?P<blobs>\d+) blobs and (?P<manifests>\d+) manifests "
-    r"eligible for deletion"
+    r"(?P<marked>[0-9]{1,18}) blobs marked, (?P<blobs>[0-9]{1,18}) blobs and "
+    r"(?P<manifests>[0-9]{1,18}) manifests eligible for deletion"
 )
 _USAGE = re.compile(r"Usage:(\s.*)?")
 _DELETING = re.compile(r"\b(?:Deleting blob|deleting manifest(?: tag reference)?): ")
@@ -89,6 +93,7 @@ class ReportParser:
         self._blobs: set[str] = set()
         self._manifests: set[tuple[str, str]] = set()
         self._summary: re.Match[str] | None = None
+        self._several = False
         self._usage = False
         self._deleting = False
         self._fatal = ""
@@ -113,7 +118,9 @@ class ReportParser:
         if (match := _MARKING.fullmatch(line)) is not None:
             self._marked += 1
             self._repository = match["repository"]
+            self._several = self._several or self._summary is not None
         elif (match := _SUMMARY.fullmatch(line)) is not None:
+            self._several = self._several or self._summary is not None
             self._summary = match
         elif self._summary is None and not self._usage and _REPOSITORY.fullmatch(line):
             self._repositories += 1
@@ -144,10 +151,16 @@ class ReportParser:
         """
         if exit_code:
             raise self._failure(f"ended with exit code {exit_code}")
-        if exit_code is None and self._fatal:
+        if self._fatal:  # a script may have lost the exit code
             raise self._failure("failed")
         if self._summary is None:
             raise self._unproven()
+        if self._several:
+            raise GcOutputError(
+                "The output is that of more than one collection, so nobody can tell which of "
+                "them went through.",
+                "`collect` must run `registry garbage-collect` once, and nothing else.",
+            )
         self._check_complete(self._summary)
         return GcReport(
             blobs_marked=int(self._summary["marked"]),

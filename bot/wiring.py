@@ -19,6 +19,7 @@ from bot.slack.dispatch import Dispatcher
 from bot.slack.usergroups import UserGroups
 from bot.store.jobs import Job
 from bot.store.store import Store
+from bot.telemetry import Redactor
 
 log = structlog.get_logger()
 
@@ -68,6 +69,7 @@ def context(settings: Settings, store: Store, timing: Timing | None = None) -> C
         audit_channel=settings.audit_channel,
         retention=settings.retention,
         most_requests=settings.limits.jobs_per_registry,
+        redact=Redactor(secret.get_secret_value() for secret in settings.secrets).text,
     )
 
 

@@ -140,6 +140,13 @@ class Executor(Protocol):
         """The report of a collection whose end nobody saw; after it is gone."""
         ...
 
+    def transcript(self, job: str, limit: int) -> list[tuple[str, str]]:
+        """What a job's dry run and its collection printed, each with its title.
+
+        At most `limit` bytes of each; empty where nothing was run, or on another host.
+        """
+        ...
+
     def forget(self, job: str) -> None:
         """Remove the files of a job."""
         ...

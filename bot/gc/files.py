@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -89,6 +90,20 @@ class JobFiles:
             ) from error
         return self.report(parser, exit_code)
 
+    def transcript(self, job: str, limit: int) -> list[tuple[str, str]]:
+        """What a job's dry run and its collection printed, each with its title.
+
+        Only what is there is in it. Of a text of more than `limit` bytes the middle is left out,
+        and a line says so.
+        """
+        found = []
+        for what, dry_run in (("dry run", True), ("collection", False)):
+            output = self.output(job, dry_run=dry_run)
+            for path, kind in ((output.stdout, "output"), (output.stderr, "error output")):
+                with contextlib.suppress(OSError):
+                    found.append((f"{what}, {kind}", _ends(path, limit)))
+        return found
+
     def forget(self, job: str) -> None:
         """Remove the files of a job."""
         for dry_run in (False, True):
@@ -137,6 +152,14 @@ class KeepsFiles:
         """The file with the standard error of a job's collection."""
         return self._files.output(job, dry_run=dry_run).stderr
 
+    def transcript(self, job: str, limit: int) -> list[tuple[str, str]]:
+        """What a job's dry run and its collection printed, each with its title.
+
+        Only what is there is in it. Of a text of more than `limit` bytes the middle is left out,
+        and a line says so.
+        """
+        return self._files.transcript(job, limit)
+
     def forget(self, job: str) -> None:
         """Remove the files of a job, when its log has been delivered."""
         self._files.forget(job)
@@ -148,6 +171,21 @@ class KeepsFiles:
     def read_note(self, job: str) -> dict[str, int] | None:
         """What `write_note` kept; None if there is nothing, or nothing that can be read."""
         return self._files.read_note(job)
+
+
+def _ends(path: Path, limit: int) -> str:
+    """A text, or whole lines of its beginning and of its end."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if size <= limit:
+            return file.read().decode("utf-8", "replace")
+        head = file.read(limit // 2).rpartition(b"\n")[0]
+        file.seek(size - limit // 2)
+        tail = file.read(limit // 2).partition(b"\n")[2]
+    left_out = size - len(head) - len(tail)
+    note = f"\n[… {left_out:,} bytes are left out here …]\n"
+    return head.decode("utf-8", "replace") + note + tail.decode("utf-8", "replace")
 
 
 def safe_name(name: str) -> str:

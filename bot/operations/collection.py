@@ -10,13 +10,14 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from bot.gc.errors import CollectionAborted, CommandFailed, GcError
 from bot.gc.executor import Executor
 from bot.gc.report import GcProgress, GcReport
 from bot.gc.steps import Recovery, Step, recovery_for
-from bot.operations import canary, emptying, untagged
+from bot.operations import canary, collection_log, emptying, untagged
 from bot.operations.collection_request import collector_of, obstacle_of
 from bot.operations.collection_result import outcome
 from bot.operations.context import Context, Registry
@@ -511,6 +512,8 @@ class Run:
         else:
             unsure = result["left_blobs"] or result["unknown"] or (sung and sung.broken)
             state = State.PARTLY_DONE if unsure else State.DONE
+        ended = replace(self._request, progress=self._progress)
+        log = await collection_log.written(self._ctx, self._collector, ended, self._name, why)
         async with self._ctx.store.transaction(self._job) as tx:
             await tx.requests.move(
                 self._request.id,
@@ -520,8 +523,8 @@ class Run:
                 result=result,
                 progress=self._progress,
             )
-            told = {k: v for k, v in result.items() if k != "log"}
-            await self._record(tx, "gc.finished", must=False, state=state, **told)
+            await self._record(tx, "gc.finished", must=False, state=state, **result)
             await tx.outbox.refresh(self._request.id)
             await tx.outbox.thread(self._request.id, "finished", {})
+            await tx.outbox.file_in_thread(self._request.id, "log", content=log)
             await tx.jobs.finish(self._job)

@@ -76,6 +76,7 @@ class Context:
     in its user groups, and never fails (whom it could not ask about is unknown to the policy).
     `audit_channel` is where the head of the audit trail is posted; "" for nowhere.
     `most_requests` is how many requests for a deletion or collection of one registry may be open.
+    `redact` takes secrets out of a text that others wrote.
     """
 
     store: Store
@@ -88,6 +89,7 @@ class Context:
     audit_channel: str = ""
     retention: tuple[Retention, ...] = ()
     most_requests: int = 100
+    redact: Callable[[str], str] = str
 
     def registry(self, name: str) -> Registry:
         """The registry called `name`; refuses one that the settings no longer know."""

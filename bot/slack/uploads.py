@@ -56,7 +56,8 @@ class Uploads:
     async def _in_thread(self, letter: Letter) -> str:
         async with self._ctx.store.reading() as tx:
             request = await tx.requests.get(letter.request_id or 0)
-        made = files.of_request(request, str(letter.payload["name"])) if request.channel else None
+        name, content = str(letter.payload["name"]), letter.payload.get("content")
+        made = files.of_request(request, name, content) if request.channel else None
         if made is None:
             return ""
         if not request.message_ts:
@@ -116,7 +117,8 @@ class Uploads:
         """Say so where the file was expected."""
         payload = await tx.outbox.payload(letter)
         if letter.request_id is not None:
-            await tx.outbox.thread(letter.request_id, "file refused", {"why": error})
+            refused = {"why": error, "name": payload["name"]}
+            await tx.outbox.thread(letter.request_id, "file refused", refused)
             return "the thread is told"
         if "preview" in payload:
             preview = await tx.previews.get(int(payload["preview"]))

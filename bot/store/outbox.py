@@ -136,15 +136,16 @@ class Outbox:
         """
         await self._add(POST, key, None, payload, None)
 
-    async def file_in_thread(self, request_id: int, name: str = "plan") -> None:
+    async def file_in_thread(self, request_id: int, name: str = "plan", **written: str) -> None:
         """Attach a file to the thread of a request; it is made from the request when it leaves.
 
         Parameters
         ----------
         name : which of the files that `bot.slack.views.files` knows how to make.
+        written : its `content`, where nothing else has it; it is forgotten when it left.
         """
         # No key: a file that Slack does not take holds up nothing behind it.
-        await self._add(FILE, "", request_id, {"name": name}, None)
+        await self._add(FILE, "", request_id, {"name": name, **written}, None)
 
     async def file_to(self, user: str, channel: str, name: str, title: str, content: str) -> None:
         """Send a file to one person, as a direct message; its content is forgotten when it left.

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-import sqlalchemy as sa
 
 from bot.gc.docker import run
 from bot.gc.docker.engine import Engine
 from bot.gc.docker.executor import DockerExecutor
 from bot.registry.client import UploadSupport
 from bot.rules.approval import Request, State
-from bot.store.schema import outbox
+from bot.store.outbox import THREAD
 from tests.support.contained import NAME, Contained
 from tests.support.disk import small_disk
 from tests.support.dockerd import Dockerd
@@ -42,9 +41,7 @@ async def writable(rig: Rig) -> bool:
 
 async def told(rig: Rig, notice: str) -> list[dict[str, str]]:
     """What was said in the thread under this name."""
-    async with rig.store.reading() as tx:
-        letters = (await tx.conn.execute(sa.select(outbox.c.payload))).scalars().all()
-    return [one["data"] for one in letters if one.get("notice") == notice]
+    return [one["data"] for one in await rig.letters(THREAD) if one["notice"] == notice]
 
 
 _GONE = {

@@ -12,6 +12,7 @@ from bot.operations.collection_request import preview
 from bot.operations.errors import Refusal
 from bot.registry.client import UploadSupport
 from bot.rules.approval import Request, State
+from bot.store.outbox import FILE
 from tests.support.controlled_registry import ControlledRegistry
 from tests.support.images import pull, push_image, push_index
 from tests.support.rig import BOB, Rig
@@ -217,6 +218,8 @@ async def test_a_worker_that_stops_hands_the_collection_over(tmp_path, controlle
             ended = await rig.until(request, lambda r: not r.state.is_open)
         assert ended.state is State.DONE, ended.result
         assert ended.result["freed_bytes"] == size
+        (log,) = [one for one in await rig.letters(FILE) if one["name"] == "log"]
+        assert log["content"].count("Deleting blob") == 4, "what a dead process began is in it too"
         assert await _writable(rig)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
+
 from bot.gc.command import CommandExecutor, CommandSettings
 from bot.gc.docker.executor import DockerExecutor
 from bot.gc.docker.settings import DockerSettings
@@ -41,6 +43,7 @@ from bot.rules.policy import (
     Step,
 )
 from bot.rules.preview import Preview, PreviewState, Spec
+from bot.store.schema import outbox
 from bot.store.store import Store
 
 ANN, BOB, CAT = "U0ANN", "U0BOB", "U0CAT"
@@ -261,6 +264,12 @@ class Rig:
         """Approve and carry out."""
         await self.approve(request, user)
         return await self.finished(request)
+
+    async def letters(self, kind: str) -> list[dict[str, Any]]:
+        """What there is to be said, or was, of one kind: as the outbox has it."""
+        query = sa.select(outbox.c.payload).where(outbox.c.kind == kind).order_by(outbox.c.id)
+        async with self.store.reading() as tx:
+            return list((await tx.conn.execute(query)).scalars())
 
     async def audit(self, request: Request) -> list[str]:
         async with self.store.reading() as tx:

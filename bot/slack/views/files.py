@@ -28,10 +28,25 @@ class File:
     content: str
 
 
-def of_request(shown: Request, name: str) -> File | None:
-    """One of the files that can be made from a request; None where it has no such file."""
+def of_request(shown: Request, name: str, content: str | None = None) -> File | None:
+    """One of the files of a request; None where it has no such file.
+
+    Parameters
+    ----------
+    content : what is in it, where it cannot be made from the request.
+    """
+    if content is not None:
+        return File(f"{shown.name}-{name}.txt", title_of(shown, name), content)
     make = _OF_REQUEST.get(name)
     return make(shown) if make else None
+
+
+def title_of(shown: Request, name: str) -> str:
+    """What one of the files of a request is, in words."""
+    return f"The {'full log' if name == LOG else 'whole plan'} of {shown.name}"
+
+
+LOG = "log"
 
 
 PLAN_HEAD = (
@@ -58,7 +73,7 @@ def _plan(shown: Request) -> File | None:
     if shown.action not in _DELETIONS or is_whole(shown):
         return None
     content = csv_of(PLAN_HEAD, plan_rows(DeletionPlan.from_json(shown.plan)))
-    return File(f"{shown.name}-plan.csv", f"The whole plan of {shown.name}", content)
+    return File(f"{shown.name}-plan.csv", title_of(shown, "plan"), content)
 
 
 def plan_rows(plan: DeletionPlan) -> Iterator[tuple[Cell, ...]]:

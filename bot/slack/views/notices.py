@@ -8,7 +8,7 @@ from bot.rules.approval import ItemState, Request, WindowState
 from bot.rules.plan import DeletionPlan, PlannedDigest
 from bot.rules.policy import Action
 from bot.slack.limits import code, escape
-from bot.slack.views import collection, locks
+from bot.slack.views import collection, files, locks
 from bot.slack.views.blocks import (
     ROOM,
     Block,
@@ -296,8 +296,14 @@ _FILE_REASONS = {
 
 
 def _file_refused(shown: Request, data: Mapping[str, Any]) -> Message:
+    name = data.get("name", "plan")
     more = f"{code(f'/registry show {shown.name}')} shows the beginning of it."
-    return said(f"{file_refused(f'The whole plan of {shown.name}', str(data['why']))} {more}")
+    if name == files.LOG:
+        more = (
+            "What the collection printed stays on the bot's host, in the directory of its state: "
+            f"{code(f'{shown.registry}.{shown.name}-collect.*')}."
+        )
+    return said(f"{file_refused(files.title_of(shown, name), str(data['why']))} {more}")
 
 
 def _emergency(shown: Request, _: Mapping[str, Any]) -> Message:

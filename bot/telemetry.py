@@ -1,4 +1,4 @@
-"""Logs without secrets, and the numbers behind `/metrics`."""
+"""Logs without secrets."""
 
 import logging
 import re
@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 REDACTED = "[redacted]"
 
@@ -154,78 +153,3 @@ def _renderer(json: bool) -> Callable[..., Any]:
     return structlog.dev.ConsoleRenderer(
         colors=False, exception_formatter=structlog.dev.plain_traceback
     )
-
-
-_ACK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
-
-
-class Metrics:
-    """The program's numbers, in a collector registry of their own.
-
-    Each attribute is a prometheus metric; exported names have `registry_bot_` in front.
-    """
-
-    def __init__(self) -> None:
-        own = CollectorRegistry()
-        self._own = own
-
-        def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
-            return Counter(name, text, labels, namespace="registry_bot", registry=own)
-
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(name, text, namespace="registry_bot", registry=own)
-
-        self.commands_total = counter(
-            "commands_total", "Commands answered, by verb and outcome.", ("verb", "outcome")
-        )
-        self.refused_by_limit_total = counter(
-            "refused_by_limit_total",
-            "Commands and clicks not taken in, by limit: person, channel, clicks or waiting.",
-            ("limit",),
-        )
-        self.ack_seconds = Histogram(
-            "ack_seconds",
-            "Seconds until a command or click was acknowledged; Slack gives up after 3.",
-            namespace="registry_bot",
-            registry=own,
-            buckets=_ACK_BUCKETS,
-        )
-        self.jobs_total = counter(
-            "jobs_total", "Jobs that ended, by kind and outcome.", ("kind", "outcome")
-        )
-        self.job_queue_depth = gauge("job_queue_depth", "Jobs that are due and wait for a worker.")
-        self.letters_total = counter(
-            "letters_total",
-            "Tries to send a message to Slack, by kind and outcome (sent, later, failed).",
-            ("kind", "outcome"),
-        )
-        self.outbox_pending = gauge("outbox_pending", "Messages that wait to be sent to Slack.")
-        self.outbox_oldest_seconds = gauge(
-            "outbox_oldest_seconds", "Age in seconds of the oldest message that waits to be sent."
-        )
-        self.registry_calls_total = counter(
-            "registry_calls_total",
-            "Calls to a registry's API, by registry and outcome.",
-            ("registry", "outcome"),
-        )
-        self.requests_total = counter(
-            "requests_total",
-            "Requests that reached a state, by action and state.",
-            ("action", "state"),
-        )
-        self.gc_freed_bytes_total = counter(
-            "gc_freed_bytes_total", "Bytes that garbage collections freed, as measured."
-        )
-        self.socket_connected = gauge(
-            "socket_connected", "1 while the Socket Mode connection to Slack is open."
-        )
-        self.socket_age_seconds = gauge(
-            "socket_age_seconds", "Seconds since Slack last said hello on a new connection."
-        )
-        self.socket_replaced_total = counter(
-            "socket_replaced_total", "Connections to Slack that were replaced, by why.", ("why",)
-        )
-
-    def render(self) -> bytes:
-        """All of them in Prometheus' text format (version 0.0.4, UTF-8)."""
-        return generate_latest(self._own)

@@ -1,6 +1,8 @@
 """The rooms, wired by hand from the settings: registries, collectors, Slack, and who does what."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
@@ -26,15 +28,29 @@ log = structlog.get_logger()
 TERMINAL = "terminal"
 """The kind of job that a command typed in a terminal is, while its process lives."""
 
-
-def registries(settings: Settings) -> dict[str, Registry]:
-    """A client for every registry of the settings and for each way to push to it."""
-    return {r.name: _registry(settings, r) for r in settings.registries}
+Called = Callable[[str, str], None]
 
 
-def _registry(settings: Settings, one: RegistrySettings) -> Registry:
+def _uncounted(_registry: str, _outcome: str) -> None:
+    """Nobody keeps numbers."""
+
+
+def registries(settings: Settings, on_call: Called = _uncounted) -> dict[str, Registry]:
+    """A client for every registry of the settings and for each way to push to it.
+
+    Parameters
+    ----------
+    on_call : told the registry's name and the outcome of each request to it.
+    """
+    return {r.name: _registry(settings, r, on_call) for r in settings.registries}
+
+
+def _registry(settings: Settings, one: RegistrySettings, on_call: Called) -> Registry:
     def client(url: str) -> RegistryClient:
-        return RegistryClient(url, credentials=one.credentials, ca_file=one.ca_file)
+        counted = partial(on_call, one.name)
+        return RegistryClient(
+            url, credentials=one.credentials, ca_file=one.ca_file, on_call=counted
+        )
 
     main = client(one.url)
     writers = tuple(main if url == one.url else client(url) for url in one.write_urls)
@@ -57,12 +73,17 @@ def _collector(settings: Settings, one: RegistrySettings) -> Executor | None:
     return CommandExecutor(one.gc, settings.state_dir, one.name, environ=settings.environ)
 
 
-def context(settings: Settings, store: Store, timing: Timing | None = None) -> Context:
+def context(
+    settings: Settings,
+    store: Store,
+    timing: Timing | None = None,
+    on_call: Called = _uncounted,
+) -> Context:
     """The rooms, wired."""
     return Context(
         store,
         settings.policy,
-        registries(settings),
+        registries(settings, on_call),
         settings.max_tags_per_request,
         settings.timezone,
         timing or Timing(),

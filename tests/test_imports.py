@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 # The playground's program stands beside the bot's: it starts that, a registry, Slack, and a page.
 TOP = (
     *("bot.__main__", "bot.service", "bot.checking", "bot.demo"),
-    *("bot.starting", "bot.wiring"),
+    *("bot.starting", "bot.wiring", "bot.health", "bot.metrics", "bot.parts"),
     *("bot.terminal", "bot.screen", "bot.account", "bot.auditing"),
 )
 
@@ -166,6 +166,7 @@ def test_slack_sdk_stays_in_the_slack_room_and_the_service() -> None:
         "bot.service",
         "bot.starting",
         "bot.wiring",
+        "bot.health",
     }
 
 

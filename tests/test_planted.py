@@ -15,7 +15,7 @@ import asyncio, logging, sqlite3, subprocess, sys
 import pytest, structlog
 from slack_sdk.web.async_client import AsyncWebClient
 from bot.playground import Workspace
-from bot.telemetry import Metrics
+from bot.metrics import Metrics
 from tests.support.planted import PASSING, SECRET, login
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,7 @@ async def test_tells_slack():
 
 def test_counts_by_it():
     metrics = Metrics()
-    metrics.commands_total.labels(SECRET, "ok").inc()
+    metrics.command(SECRET, "ok")
     metrics.render()
 
 def test_keeps_an_address(tmp_path):

@@ -1,4 +1,4 @@
-"""Logs never hold a secret, whatever wrote the line; the numbers have names and help."""
+"""Logs never hold a secret, whatever wrote the line."""
 
 import contextlib
 import io
@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 import structlog
-from prometheus_client.parser import text_string_to_metric_families
 
-from bot.telemetry import REDACTED, Metrics, Redactor, configure_logging
+from bot.telemetry import REDACTED, Redactor, configure_logging
 
 SECRET = "hunter2/hunter2"
 URL = "https://hooks.slack.com/commands/T0/1/abcdef"
@@ -196,59 +195,3 @@ def test_lines_for_people_hide_secrets_too() -> None:
     assert "hunter2" not in out.getvalue()
     assert "ValueError" in out.getvalue()
     assert "failed" in out.getvalue()
-
-
-# ── Metrics ───────────────────────────────────────────────────────────────────────────────────
-
-
-def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
-    """Values by name and by the values of the labels, in the order of the labels' names."""
-    text = metrics.render().decode()
-    return {
-        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if not sample.name.endswith("_created")
-    }
-
-
-def test_every_number_has_our_prefix_and_a_help_text() -> None:
-    families = list(text_string_to_metric_families(Metrics().render().decode()))
-    assert families
-    for family in families:
-        assert family.name.startswith("registry_bot_")
-        assert len(family.documentation) > 10
-
-
-def test_the_numbers_of_the_contract() -> None:
-    metrics = Metrics()
-    metrics.commands_total.labels(verb="tags", outcome="ok").inc()
-    metrics.jobs_total.labels(kind="untag", outcome="done").inc(2)
-    metrics.ack_seconds.observe(0.2)
-    metrics.job_queue_depth.set(3)
-    metrics.outbox_pending.set(4)
-    metrics.outbox_oldest_seconds.set(5.5)
-    metrics.socket_connected.set(1)
-    found = samples(metrics)
-    assert found["registry_bot_commands_total", ("ok", "tags")] == 1
-    assert found["registry_bot_jobs_total", ("untag", "done")] == 2
-    assert found["registry_bot_ack_seconds_count", ()] == 1
-    assert found["registry_bot_ack_seconds_bucket", ("0.25",)] == 1
-    assert found["registry_bot_ack_seconds_bucket", ("0.1",)] == 0
-    assert found["registry_bot_job_queue_depth", ()] == 3
-    assert found["registry_bot_outbox_pending", ()] == 4
-    assert found["registry_bot_outbox_oldest_seconds", ()] == 5.5
-    assert found["registry_bot_socket_connected", ()] == 1
-
-
-def test_slack_s_limit_is_a_bucket() -> None:
-    metrics = Metrics()
-    metrics.ack_seconds.observe(2.9)
-    metrics.ack_seconds.observe(3.1)
-    assert samples(metrics)["registry_bot_ack_seconds_bucket", ("3.0",)] == 1
-
-
-def test_two_of_them_do_not_share_numbers() -> None:
-    first, second = Metrics(), Metrics()
-    first.outbox_pending.set(9)
-    assert samples(second)["registry_bot_outbox_pending", ()] == 0

@@ -47,12 +47,15 @@ class Registry:
 class Timing:
     """Seconds that the program waits; tests shorten them.
 
+    `lease` is how long work is left to a process that says nothing: with the looks at the queue
+    it must stay below the ten seconds in which a killed one is to be succeeded. `drain` is how
+    long what runs may go on when the process is asked to end.
     `letter` is how long a message in delivery is left to the process that took it: longer than
     a call to Slack may last. `doctor` looks at all repositories for so long, `doctor_one` at one.
     `members` is how long Slack's word about a user group is believed.
     """
 
-    lease: float = 9.0
+    lease: float = 7.5
     letter: float = 20.0
     retry: float = 5.0
     edit: float = 3.0
@@ -60,7 +63,7 @@ class Timing:
     preview: float = 60.0
     doctor: float = 120.0
     doctor_one: float = 600.0
-    drain: float = 20.0
+    drain: float = 15.0
     members: float = 60.0
 
 

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 import secrets
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -80,18 +81,28 @@ class Worker:
         self._on_done = on_done
         self._request = request
         self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._turned = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
 
-    def stop(self) -> None:
-        """Take no more jobs."""
+    @property
+    def still(self) -> float:
+        """Seconds since the loop last turned; 0 while it drains, since it takes nothing then."""
+        return 0.0 if self._stopping.is_set() else time.monotonic() - self._turned
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Take no more jobs; `at_once` hands over what runs without waiting for it to end."""
         self._stopping.set()
         self._ctx.store.worked.set()
+        if at_once:
+            self._hurry.set()
 
     async def run(self) -> None:
         """Work until `stop` is called; then give what runs a limited time to end."""
         store, timing = self._ctx.store, self._ctx.timing
         while not self._stopping.is_set():
+            self._turned = time.monotonic()
             store.worked.clear()
             try:
                 job = None
@@ -139,12 +150,16 @@ class Worker:
             await asyncio.wait_for(self._ctx.store.worked.wait(), delay)
 
     async def _drain(self) -> None:
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._ctx.timing.drain)
+        """Let what runs end, for so long; then hand it over: its leases end at once."""
+        hurry = asyncio.create_task(self._hurry.wait())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._ctx.timing.drain):
+                while self._tasks and not hurry.done():
+                    await asyncio.wait([hurry, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
         for task in list(self._tasks):
             task.cancel()
-        if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def carry_out(self, job: Job) -> None:
         """Do one claimed job, with a heartbeat; cancelled, it is handed over to whoever is next."""
@@ -158,10 +173,7 @@ class Worker:
             beat = asyncio.create_task(self._heartbeat(job, work))
             await work
         except asyncio.CancelledError:
-            outcome = "handed over"
-            with contextlib.suppress(Exception):
-                async with self._ctx.store.transaction() as tx:
-                    await tx.jobs.put_back(job, forgive=True)
+            outcome = await self._put_down(job)
         except LeaseLost:
             outcome = "taken over"
             log.warning("job taken over by another process", job=job.id, kind=job.kind)
@@ -222,17 +234,35 @@ class Worker:
             async with self._ctx.store.transaction() as tx:
                 await tx.jobs.put_back(job, delay, forgive=not counts)
 
+    async def _put_down(self, job: Job) -> str:
+        """Let whoever is next have it at once; the outcome."""
+        with contextlib.suppress(Exception):
+            try:
+                async with self._ctx.store.transaction() as tx:
+                    await tx.jobs.put_back(job, forgive=True)
+            except LeaseLost:
+                return "taken over" if await self._is_lost(job) else "ok"
+        return "handed over"
+
+    async def _is_lost(self, job: Job) -> bool:
+        """Renew the lease; whether somebody else has the job. One that has ended is not lost."""
+        try:
+            async with self._ctx.store.transaction(job):
+                return False
+        except LeaseLost:
+            async with self._ctx.store.reading() as tx:
+                return not await tx.jobs.is_finished(job)
+
     async def _heartbeat(self, job: Job, work: asyncio.Future[None]) -> None:
         lease = self._ctx.timing.lease
         while not work.done():
             await asyncio.sleep(lease / 3)
             try:
-                async with self._ctx.store.transaction(job):
-                    pass
-            except LeaseLost:
-                if not work.done():
-                    log.warning("lease lost: stopping work", job=job.id, kind=job.kind)
-                    work.cancel()
-                return
+                lost = await self._is_lost(job)
             except Exception:
                 log.exception("heartbeat failed", job=job.id)
+                continue
+            if lost:
+                log.warning("lease lost: stopping work", job=job.id, kind=job.kind)
+                work.cancel()
+                return

@@ -44,6 +44,7 @@ class Sockets:
     `grace` : seconds until a connection that was asked to leave is closed from here.
     `late_acks` : envelope ids that were acked too late, or twice.
     `opened` : how many connections there have been so far.
+    `refused` : how many there would have been more, but for the limit of ten.
     """
 
     def __init__(self, state: State, tickets: Tickets) -> None:
@@ -53,6 +54,7 @@ class Sockets:
         self.base = ""
         self.late_acks: list[str] = []
         self.opened = 0
+        self.refused = 0
         self._state = state
         self._tickets = tickets
         self._connections: list[_Connection] = []
@@ -77,6 +79,8 @@ class Sockets:
         ws = web.WebSocketResponse(heartbeat=self.ping_interval)
         await ws.prepare(request)
         if len(self._connections) >= _MOST:
+            self.refused += 1
+            self._state.changes.tell()
             await ws.send_json(_goodbye("too_many_websockets"))
             await ws.close()
             return ws

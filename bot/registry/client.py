@@ -5,7 +5,7 @@ makes registries answer 500, and a slash too many would ask for something else.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Self
 
@@ -47,6 +47,7 @@ class RegistryClient:
     ca_file : PEM file with certificates to trust besides the usual ones.
     deadline : seconds for one request with its repeats; in listings for each page.
     concurrency : how many requests may be under way at once.
+    on_call : told how each request ended (see :class:`bot.registry.transport.Transport`).
 
     Raises
     ------
@@ -62,11 +63,12 @@ class RegistryClient:
         ca_file: Path | None = None,
         deadline: float = 20.0,
         concurrency: int = 8,
+        on_call: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.url = _checked(url)
         turns = asyncio.Semaphore(concurrency)
         auth = RegistryAuth(credentials, self.url)
-        self._transport = Transport(self.url, auth, trust(ca_file), deadline, turns)
+        self._transport = Transport(self.url, auth, trust(ca_file), deadline, turns, on_call)
 
     async def __aenter__(self) -> Self:
         return self

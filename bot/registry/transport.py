@@ -70,6 +70,8 @@ class Transport:
     tls : which certificates to trust.
     deadline : seconds for one `ask`, repeats included; waiting for a turn is not.
     turns : bounds the requests under way at once.
+    on_call : told how each request to the registry itself ended: with its status, such as `404`,
+        `no answer`, or `broken off`.
     """
 
     def __init__(
@@ -79,12 +81,14 @@ class Transport:
         tls: ssl.SSLContext,
         deadline: float,
         turns: asyncio.Semaphore,
+        on_call: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._url = httpx.URL(url)
         self._auth = auth
         self._tls = tls
         self._deadline = deadline
         self._turns = turns
+        self._on_call = on_call
         self._http = connections(tls)
 
     @property
@@ -102,7 +106,9 @@ class Transport:
 
         A kept connection may lead to a registry process that a restart is about to replace.
         """
-        other = Transport(str(self._url), self._auth, self._tls, self._deadline, self._turns)
+        other = Transport(
+            str(self._url), self._auth, self._tls, self._deadline, self._turns, self._on_call
+        )
         try:
             yield other
         finally:
@@ -203,13 +209,20 @@ class Transport:
             content=ask.content,
             extensions={"limit": ask.limit, "timeout": self._http.timeout.as_dict()},
         )
-        response = await self._http.send(
-            request, auth=self._auth if home else None, stream=True, follow_redirects=False
-        )
+        outcome = "no answer"
         try:
-            body = b"" if ask.method == "HEAD" else await _body(response, ask)
+            response = await self._http.send(
+                request, auth=self._auth if home else None, stream=True, follow_redirects=False
+            )
+            outcome = "broken off"
+            try:
+                body = b"" if ask.method == "HEAD" else await _body(response, ask)
+            finally:
+                await response.aclose()
+            outcome = str(response.status_code)
         finally:
-            await response.aclose()
+            if home:
+                self._on_call(outcome)
         return Answer(ask.method, url, response.status_code, response.headers, body)
 
 

@@ -56,7 +56,6 @@ def build_app(
     identity: Mapping[str, Any],
     *,
     signing_secret: str | None = None,
-    on_ack: Callable[[str, float], None] = lambda *_: None,
     suggest: Suggest = _nothing,
     gate: Gate | None = None,
 ) -> AsyncApp:
@@ -66,7 +65,6 @@ def build_app(
     ----------
     identity : the answer of `auth.test`, so that no listener has to ask Slack who we are.
     signing_secret : checks requests in HTTP mode; Socket Mode has none to check.
-    on_ack : told the kind of payload and the seconds until its acknowledgement.
     suggest : the choices of an external menu; answers within the three seconds, raises nothing.
     gate : what is let in; the default limits where there is none.
     """
@@ -87,7 +85,7 @@ def build_app(
         request_verification_enabled=signing_secret is not None,
         process_before_response=False,
     )
-    intake = _Intake(store, Opener(client), on_ack, suggest, gate or Gate(Limits()))
+    intake = _Intake(store, Opener(client), suggest, gate or Gate(Limits()))
     everything = re.compile(r"[\s\S]*")
     app.command(everything)(intake.command)
     app.action(everything)(intake.action)
@@ -112,14 +110,12 @@ class _Intake:
         self,
         store: Store,
         opener: Opener,
-        on_ack: Callable[[str, float], None],
         suggest: Suggest,
         gate: Gate,
     ) -> None:
         self._gate = gate
         self._store = store
         self._opener = opener
-        self._on_ack = on_ack
         self._suggest = suggest
         self._writing: set[asyncio.Task[bool]] = set()
 
@@ -134,7 +130,6 @@ class _Intake:
                 row["action"] = FORM
             trouble = await self._record(COMMAND, payloads.key(body, row), row, start)
         await ack(text=trouble, response_type="ephemeral") if trouble else await ack()
-        self._on_ack(COMMAND, time.monotonic() - start)
         if opened and trouble:
             await self._opener.replace(opened, modals.note("Registry", trouble))
 
@@ -147,7 +142,6 @@ class _Intake:
             await self._open(body, row)
             trouble = await self._record(kind, payloads.key(body, row), row, start)
         await ack()
-        self._on_ack(kind, time.monotonic() - start)
         if not trouble or (too_many and not self._gate.tells(row)):
             return
         if row.get("view"):
@@ -167,7 +161,6 @@ class _Intake:
             ):
                 answer = submissions.update(modals.note("Registry", trouble))
         await ack(**answer)
-        self._on_ack(SUBMISSION, time.monotonic() - start)
 
     async def home(self, ack: Ack, body: Body, event: Body) -> None:
         start = time.monotonic()
@@ -175,7 +168,6 @@ class _Intake:
         if event.get("tab") == "home" and not self._gate.click(row):
             await self._record(HOME, payloads.key(body, row), row, start)
         await ack()
-        self._on_ack(HOME, time.monotonic() - start)
 
     async def acknowledge(self, ack: Ack) -> None:
         await ack()

@@ -7,6 +7,7 @@ because Slack, the network or the app's token is away.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 import aiohttp
@@ -94,6 +95,7 @@ class Notifier:
             FILE: Uploads(ctx, client, sender).file,
         }
         self._stopping = asyncio.Event()
+        self._turned = time.monotonic()
         self._session: aiohttp.ClientSession | None = None
         # By the loop's clock: when something arrived, and since when letters fail alone.
         self._arrived = 0.0
@@ -102,6 +104,11 @@ class Notifier:
         self._again = 0.0
         self.silence = ""
         """Why Slack takes nothing at all from this app, in its word; "" while it does."""
+
+    @property
+    def still(self) -> float:
+        """Seconds since the loop last turned."""
+        return time.monotonic() - self._turned
 
     def stop(self) -> None:
         """Deliver what is due, then end."""
@@ -124,6 +131,7 @@ class Notifier:
         """Hand letters to tasks, a few at a time: one slow call must not hold up every answer."""
         sending: set[asyncio.Task[None]] = set()
         while True:
+            self._turned = time.monotonic()
             self._ctx.store.spoke.clear()
             letter = None
             try:

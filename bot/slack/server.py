@@ -1,6 +1,7 @@
 """The bot's own small server: Slack's events in HTTP mode, health, readiness, metrics."""
 
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -8,14 +9,16 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.app.async_app import AsyncApp
 
 _MAX_BODY = 1024 * 1024
+_FORGED = 401
 _MOST = 256  # requests of Slack's, or of whoever pretends to be Slack, that are under way
 Receiver = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def events(app: AsyncApp) -> Receiver:
+def events(app: AsyncApp, on_ack: Callable[[float], None]) -> Receiver:
     """Hands a request to Bolt, which checks its signature over the unchanged body.
 
-    What is more than it can have in hand at once is turned away: 503.
+    What is more than it can have in hand at once is turned away: 503. `on_ack` is told the seconds
+    from each payload that was Slack's to its answer.
     """
     in_hand = 0
 
@@ -24,9 +27,12 @@ def events(app: AsyncApp) -> Receiver:
         if in_hand >= _MOST:
             return web.Response(status=503, text="busy\n")
         in_hand += 1
+        came = time.monotonic()
         try:
             answer = await app.async_dispatch(await to_bolt_request(request))
             made: web.StreamResponse = await to_aiohttp_response(answer)
+            if made.status != _FORGED:
+                on_ack(time.monotonic() - came)
             return made
         finally:
             in_hand -= 1
@@ -39,37 +45,44 @@ async def serve_http(
     host: str,
     port: int,
     *,
-    is_ready: Callable[[], Awaitable[str]],
-    metrics: Callable[[], bytes],
+    alive: Callable[[], str],
+    ready: Callable[[], Awaitable[str]],
+    metrics: Callable[[], Awaitable[bytes]],
     events: Receiver | None,
 ) -> str:
     """Listen until the stack closes; returns the address.
+
+    Parameters
+    ----------
+    alive, ready : why a new process is needed, and why this one cannot serve; "" if it can.
+    metrics : the numbers, as Prometheus reads them.
+    events : takes what Slack sends in HTTP mode.
 
     Raises
     ------
     OSError : the address cannot be used.
     """
 
-    async def alive(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def ready(_: web.Request) -> web.Response:
-        try:
-            why = await is_ready()
-        except Exception as error:
-            why = f"the store does not answer ({type(error).__name__})"
+    def told(why: str) -> web.Response:
         return web.Response(text=f"{why or 'ok'}\n", status=503 if why else 200)
+
+    async def healthz(_: web.Request) -> web.Response:
+        return told(alive())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return told(await ready())
 
     async def numbers(_: web.Request) -> web.Response:
         return web.Response(
-            body=metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+            body=await metrics(),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 
     application = web.Application(client_max_size=_MAX_BODY)
     application.add_routes(
         [
-            web.get("/healthz", alive),
-            web.get("/readyz", ready),
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
             web.get("/metrics", numbers),
             *([web.post("/slack/events", events)] if events else []),
         ]

@@ -8,7 +8,8 @@ it, and retires this one when the other has said hello.
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -27,7 +28,7 @@ log = structlog.get_logger()
 
 _MOST = 256  # envelopes in hand; the next is read when one of them is acknowledged
 _FINISH = 5.0  # seconds for what is being handled when a wire is retired; Slack waits three
-_FATAL = TOKEN_REFUSED | {"app_missing_action_url", "forbidden_team", "missing_scope"}
+FATAL = TOKEN_REFUSED | {"app_missing_action_url", "forbidden_team", "missing_scope"}
 
 
 class Ending(StrEnum):
@@ -69,13 +70,22 @@ class Wire:
     client : asks for the address; carries the bot's token.
     token : the app-level token.
     heartbeat : seconds between pings; a connection that does not answer one is lost.
+    on_ack : told the seconds from a payload to the end of its acknowledgement.
     """
 
-    def __init__(self, app: AsyncApp, client: AsyncWebClient, token: str, heartbeat: float) -> None:
+    def __init__(
+        self,
+        app: AsyncApp,
+        client: AsyncWebClient,
+        token: str,
+        heartbeat: float,
+        on_ack: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._app = app
         self._client = client
         self._token = token
         self._heartbeat = heartbeat
+        self._on_ack = on_ack
         self._session: aiohttp.ClientSession | None = None
         self._ws: _HalfClosing | None = None
         self._handling: set[asyncio.Task[None]] = set()
@@ -107,7 +117,7 @@ class Wire:
             why = str(error.response.get("error", "")) if error.response else "no answer"
             await self.close()
             raise NotOpened(
-                why or "an error", fatal=why in _FATAL, wait=retry_after(error)
+                why or "an error", fatal=why in FATAL, wait=retry_after(error)
             ) from error
         except (OSError, TimeoutError, aiohttp.ClientError, ValueError) as error:
             await self.close()
@@ -166,17 +176,18 @@ class Wire:
         request = SocketModeRequest.from_dict(dict(told))
         if request is not None:
             # Kept, or the task could be collected as garbage half-way.
-            task = asyncio.create_task(self._handle(request))
+            task = asyncio.create_task(self._handle(request, time.monotonic()))
             self._handling.add(task)
             task.add_done_callback(self._handling.discard)
 
-    async def _handle(self, request: SocketModeRequest) -> None:
+    async def _handle(self, request: SocketModeRequest, came: float) -> None:
         answer = await run_async_bolt_app(self._app, request)
         try:
             await send_async_response(self, request, answer, 0.0)  # type: ignore[arg-type]
         except (OSError, aiohttp.ClientError) as error:
             # What it said is recorded; Slack shows the person that it got no answer.
             log.warning("an acknowledgement did not leave", error=type(error).__name__)
+        self._on_ack(time.monotonic() - came)
 
     async def send_socket_mode_response(self, response: SocketModeResponse) -> None:
         """Acknowledge an envelope; this is what Bolt calls.
@@ -209,6 +220,13 @@ class Wire:
         quiet : seconds to wait for Slack to close a connection that it wants to have closed.
         successor : the connection that Slack uses from now on.
         """
+        try:
+            await self._take_leave(quiet, successor)
+        finally:
+            # Also where nobody waits for the rest of the leave any more.
+            await self.close()
+
+    async def _take_leave(self, quiet: float, successor: "Wire | None") -> None:
         if self._listening is not None and self.ending is Ending.ASKED:
             await asyncio.wait([self._listening], timeout=quiet)
         if self._handling:
@@ -218,7 +236,6 @@ class Wire:
             with contextlib.suppress(OSError, aiohttp.ClientError):
                 await self._ws.say_goodbye()
             await asyncio.wait([self._listening], timeout=quiet)
-        await self.close()
 
     async def close(self) -> None:
         """End it now, and wait a little for what it is handling."""

@@ -198,6 +198,13 @@ class Jobs:
         if not (await self._conn.execute(statement)).rowcount:
             raise LeaseLost(f"job {job.id} ({job.kind}) now belongs to another process")
 
+    async def is_finished(self, job: Job) -> bool:
+        """Whether the job has ended, and in the hands of whoever made this claim."""
+        query = sa.select(jobs.c.id).where(
+            jobs.c.id == job.id, jobs.c.fence == job.fence, jobs.c.state == "done"
+        )
+        return await self._conn.scalar(query) is not None
+
     async def drop(self, kind: str, request_id: int) -> None:
         """Forget queued jobs of a kind for a request: their reason is gone."""
         await self._conn.execute(
@@ -248,13 +255,17 @@ class Jobs:
         return float(await self._conn.scalar(total) or 0.0)
 
     async def depth(self) -> int:
-        """How many jobs are due or running."""
-        query = sa.select(sa.func.count()).where(
-            sa.or_(
-                jobs.c.state == "running",
-                sa.and_(jobs.c.state == "queued", jobs.c.run_at <= db_now()),
-            )
-        )
+        """How many jobs are due and wait for somebody, those of a lost owner among them."""
+        abandoned = sa.and_(jobs.c.state == "running", jobs.c.lease_until < db_now())
+        due = sa.and_(jobs.c.state == "queued", jobs.c.run_at <= db_now())
+        return await self._count(sa.or_(due, abandoned))
+
+    async def running(self) -> int:
+        """How many jobs somebody is working on."""
+        return await self._count(sa.and_(jobs.c.state == "running", jobs.c.lease_until >= db_now()))
+
+    async def _count(self, which: sa.ColumnElement[bool]) -> int:
+        query = sa.select(sa.func.count()).select_from(jobs).where(which)
         return int(await self._conn.scalar(query) or 0)
 
     async def waiting(self, kinds: Iterable[str]) -> int:

@@ -194,12 +194,7 @@ class Outbox:
         """Take the next letter that is due and has none with its key before it."""
         pick = (
             sa.select(outbox.c.id)
-            .where(
-                outbox.c.state == "queued",
-                outbox.c.run_at <= db_now(),
-                sa.or_(outbox.c.worker == "", outbox.c.lease_until < db_now()),
-                ~_blocked(),
-            )
+            .where(*_takeable())
             .order_by(outbox.c.run_at, outbox.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -297,6 +292,11 @@ class Outbox:
         count, age = (await self._conn.execute(query)).one()
         return int(count), float(age)
 
+    async def overdue(self) -> float:
+        """For how many seconds the oldest of the letters has waited that anybody could take."""
+        query = sa.select(db_now() - sa.func.min(outbox.c.run_at)).where(*_takeable())
+        return float(await self._conn.scalar(query) or 0.0)
+
     async def seconds_until_next(self) -> float | None:
         """Seconds until a letter may be due; None if there is none.
 
@@ -327,3 +327,13 @@ def _key(request_id: int) -> str:
 
 def _preview_key(preview_id: int) -> str:
     return f"P{preview_id}"
+
+
+def _takeable() -> tuple[sa.ColumnElement[bool], ...]:
+    """The letters that are due, in nobody's hands, and have none with their key before them."""
+    return (
+        outbox.c.state == "queued",
+        outbox.c.run_at <= db_now(),
+        sa.or_(outbox.c.worker == "", outbox.c.lease_until < db_now()),
+        ~_blocked(),
+    )

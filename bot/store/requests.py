@@ -1,7 +1,7 @@
 """Requests, their items, decisions and undo windows: the truth that people ask about."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,11 +26,21 @@ _NOT_ON_REQUEST = {"edited_at"}
 _OPEN = [state for state in State if state.is_open]
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """That a request has come into a state; `result` is what was written down with that."""
+
+    action: str
+    state: State
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Requests:
-    """Everything about requests inside one transaction."""
+    """Everything about requests inside one transaction; `reached` collects their new states."""
 
     def __init__(self, conn: AsyncConnection) -> None:
         self._conn = conn
+        self.reached: list[Reached] = []
 
     async def create(self, draft: Draft) -> Request:
         """Store a new pending request and give it its number."""
@@ -59,6 +69,7 @@ class Requests:
             await self._conn.execute(
                 items.insert(), [{"request_id": number, **asdict(item)} for item in planned]
             )
+        self.reached.append(Reached(draft.action, State.PENDING))
         return await self.get(int(number or 0))
 
     async def get(self, number: int) -> Request:
@@ -131,8 +142,13 @@ class Requests:
             requests.update()
             .where(requests.c.id == number, requests.c.state.in_(sources))
             .values(state=after, **values)
+            .returning(requests.c.action)
         )
-        return bool((await self._conn.execute(statement)).rowcount)
+        action = await self._conn.scalar(statement)
+        if action is None:
+            return False
+        self.reached.append(Reached(action, after, values.get("result", {})))
+        return True
 
     async def change(self, number: int, **values: Any) -> None:
         """Set columns that are not the state."""

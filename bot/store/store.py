@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from bot.store.manifests import Manifests
 from bot.store.outbox import Letter, Outbox
 from bot.store.patience import PatientEngine, unbroken
 from bot.store.previews import Previews
-from bot.store.requests import Requests, Windows
+from bot.store.requests import Reached, Requests, Windows
 from bot.store.schema import MIGRATIONS, SchemaTooNew, db_now, migrate, version
 
 _DRIVERS = {
@@ -67,7 +67,8 @@ class Store:
     """A database that every replica shares.
 
     Make one with :meth:`open`. Waiting for work is cheap inside one process: `worked` and
-    `spoke` are set whenever a transaction may have queued a job or a letter.
+    `spoke` are set whenever a transaction may have queued a job or a letter. `on_reached` is told
+    of each state that a request has come into, once that is committed.
     """
 
     def __init__(self, engine: AsyncEngine, lease: float) -> None:
@@ -81,9 +82,10 @@ class Store:
         )
         self.worked = asyncio.Event()
         self.spoke = asyncio.Event()
+        self.on_reached: Callable[[Reached], None] = lambda _: None
 
     @classmethod
-    async def open(cls, url: str, lease: float = 9.0) -> "Store":
+    async def open(cls, url: str, lease: float = 7.5) -> "Store":
         """Open the database at `url` and bring its schema up to date.
 
         Parameters
@@ -225,7 +227,10 @@ class Store:
                     f"the store does not answer: {_reason(error)}",
                     "another program may hold it, such as a backup; try again when it has ended",
                 ) from error
-            yield _transaction(conn)
+            tx = _transaction(conn)
+            yield tx
+        for one in tx.requests.reached:
+            self.on_reached(one)
 
 
 def _transaction(conn: AsyncConnection) -> Transaction:

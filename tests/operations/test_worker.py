@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -232,3 +233,42 @@ async def test_a_worker_for_one_request_leaves_the_others(ctx: Context) -> None:
         # The loop has looked for more when it waits again.
         await asyncio.sleep(0.1)
     assert seen.runs == [2]
+
+
+async def test_work_that_has_finished_its_job_is_not_stopped_on_the_way_back(ctx: Context) -> None:
+    seen, outcomes = Seen(), list[str]()
+
+    async def finishes(job: Job) -> None:
+        async with ctx.store.transaction(job) as tx:
+            await tx.jobs.finish(job)
+        await asyncio.sleep(TIMING.lease)  # the heartbeat looks meanwhile
+        seen.ended.set()
+
+    await _add(ctx)
+    handlers = {"work": Handler(finishes, seen.give_up)}
+    async with _running(Worker(ctx, handlers, lambda _, outcome: outcomes.append(outcome))):
+        await asyncio.wait_for(seen.ended.wait(), 10)
+    assert outcomes == ["ok"]
+
+
+async def test_in_a_hurry_nothing_is_waited_for(ctx: Context) -> None:
+    seen, begun, outcomes = Seen(), asyncio.Event(), list[str]()
+
+    async def long(_: Job) -> None:
+        begun.set()
+        await asyncio.sleep(3600)
+
+    await _add(ctx)
+    patient = dataclasses.replace(ctx, timing=dataclasses.replace(TIMING, drain=3600.0))
+    handlers = {"work": Handler(long, seen.give_up)}
+    worker = Worker(patient, handlers, lambda _, outcome: outcomes.append(outcome))
+    running = asyncio.create_task(worker.run())
+    await asyncio.wait_for(begun.wait(), 10)
+    worker.stop()
+    await asyncio.sleep(0)
+    assert not running.done()
+    worker.stop(at_once=True)
+    await asyncio.wait_for(running, 20)
+    assert outcomes == ["handed over"]
+    async with ctx.store.reading() as tx:
+        assert (await tx.jobs.depth(), await tx.jobs.running()) == (1, 0)

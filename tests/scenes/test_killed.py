@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.images import Pushed, pull, push_image
 from tests.support.proxy import Proxy
+from tests.support.slow_collect import held_at
 from tests.support.team import ANN, BOB, OPS, Team
 
 pytestmark = pytest.mark.anyio
@@ -87,10 +88,7 @@ async def test_in_a_collection_that_outlives_it(team: Team) -> None:
     await team.shows(purge, "purged")
     collecting = await team.request(ANN, "gc")
     await team.clicks(BOB, collecting, "Approve")
-    holding = gate.with_name(gate.name + ".holding")
-    async with asyncio.timeout(30):
-        while not holding.exists():
-            await asyncio.sleep(0.02)
+    await held_at(gate)
 
     team.kill()
     stop, pushed, refused = asyncio.Event(), list[Pushed](), [0]

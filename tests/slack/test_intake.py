@@ -30,7 +30,7 @@ async def test_a_locked_store_is_said_in_time_also_by_whoever_meets_it_first(
     tmp_path: Path,
 ) -> None:
     store = await Store.open(f"sqlite:///{tmp_path}/bot.db")
-    intake = _Intake(store, Opener(AsyncWebClient()), lambda *_: None, _nothing, Gate(Limits()))
+    intake = _Intake(store, Opener(AsyncWebClient()), _nothing, Gate(Limits()))
     said: list[dict[str, Any]] = []
 
     async def ack(**answer: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -141,14 +142,34 @@ async def test_what_is_being_handled_is_answered_before_the_end(workspace: Works
 async def test_too_many_connections_are_understood(workspace: Workspace) -> None:
     async with contextlib.AsyncExitStack() as stack:
         many = [await stack.enter_async_context(Kept.open(workspace)) for _ in range(10)]
-        with pytest.raises(NotOpened, match="too_many"):
-            await Kept(workspace, FAST).connection.open(5.0)
         await workspace.refresh_sockets()
         # Every place is taken until the old ones go: each makes room for its own successor.
         await workspace.wait_for_connections(10, timeout=20)
         for number in range(20):
             await many[0].says(str(number))
     assert workspace.connections == 0
+
+
+async def test_who_gets_no_connection_waits_for_one(workspace: Workspace) -> None:
+    """A new process would have no better luck: this one stays, says why, and asks again."""
+    pace = dataclasses.replace(FAST, give_up=0.05)
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(9):
+            await stack.enter_async_context(Kept.open(workspace))
+        leaving = Kept(workspace, FAST)
+        await leaving.connection.open(5.0)
+        eleventh = await stack.enter_async_context(Kept.open(workspace, pace))
+        assert not eleventh.connection.is_open
+        refused = workspace.sockets.refused
+        await eleventh.until(lambda: workspace.sockets.refused >= refused + 5)
+        assert "too_many_websockets" in eleventh.connection.trouble
+
+        await leaving.connection.close()
+        await workspace.wait_for_connections(10)
+        for number in range(20):
+            await eleventh.says(str(number))
+        assert eleventh.heard
+        assert eleventh.connection.trouble == ""
 
 
 async def test_a_slack_that_stays_away_ends_it(workspace: Workspace) -> None:

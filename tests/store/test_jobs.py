@@ -272,7 +272,10 @@ async def test_waiting_is_measured_to_the_next_lease_as_well(store: Store) -> No
         wait = await tx.jobs.seconds_until_next()
         assert wait is not None
         assert 300 < wait <= 500
-        assert await tx.jobs.depth() == 1
+        assert (await tx.jobs.depth(), await tx.jobs.running()) == (0, 1)
+    await pass_by(store, 501.0)
+    async with store.reading() as tx:
+        assert (await tx.jobs.depth(), await tx.jobs.running()) == (1, 0)
 
 
 async def test_only_the_wanted_kinds_are_claimed(store: Store) -> None:

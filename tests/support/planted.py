@@ -23,11 +23,11 @@ import pytest
 import bot.playground.tokens
 import bot.playground.workspace
 import bot.slack.server
+from bot.metrics import Metrics
 from bot.playground.gestures import Gestures
 from bot.playground.tokens import Tokens
 from bot.playground.workspace import Workspace
 from bot.service import Service
-from bot.telemetry import Metrics
 
 SECRET = "5ec2e75ec2e75ec2e7"
 PASSING = "add2e55add2e55add2e5"

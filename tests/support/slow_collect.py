@@ -14,6 +14,7 @@ not read here, and the summary is its last line before the first deletion.
 """
 
 import argparse
+import asyncio
 import contextlib
 import ctypes
 import fcntl
@@ -27,6 +28,13 @@ from pathlib import Path
 SUMMARY = re.compile(rb"^\d+ blobs marked, ", re.MULTILINE)
 PAGE = os.sysconf("SC_PAGE_SIZE")
 libc = ctypes.CDLL(None, use_errno=True)
+
+
+async def held_at(gate: Path) -> None:
+    """Wait until a collection holds at the gate."""
+    async with asyncio.timeout(60):
+        while not gate.with_name(f"{gate.name}.holding").exists():
+            await asyncio.sleep(0.02)
 
 
 def main() -> int:

@@ -41,7 +41,7 @@ def test_good_settings_load_without_a_warning(write: Writer) -> None:
 
 
 def test_limits_have_defaults_and_bounds(write: Writer) -> None:
-    assert write.load(GOOD).limits == Limits(30, 120, 120, 1000, 100)
+    assert write.load(GOOD).limits == Limits(100, 1000, 300, 1000, 100)
     given = write.load(GOOD + "[limits]\ncommands_per_minute = 5\njobs_per_registry = 7\n").limits
     assert (given.commands_per_minute, given.jobs_per_registry) == (5, 7)
     zero = write.problem("limits.commands_per_minute", GOOD + "[limits]\ncommands_per_minute = 0\n")

@@ -20,9 +20,9 @@ class Limits:
     `jobs_per_registry` how many requests for a deletion or collection may be open.
     """
 
-    commands_per_minute: int = 30
-    channel_commands_per_minute: int = 120
-    clicks_per_minute: int = 120
+    commands_per_minute: int = 100
+    channel_commands_per_minute: int = 1000
+    clicks_per_minute: int = 300
     waiting_commands: int = 1000
     jobs_per_registry: int = 100
 

@@ -49,9 +49,9 @@ class SlackTable(Table):
 class LimitsTable(Table):
     """`[limits]`: how much of one person, one channel and all of them is taken in."""
 
-    commands_per_minute: int = Field(default=30, ge=1, le=100_000)
-    channel_commands_per_minute: int = Field(default=120, ge=1, le=100_000)
-    clicks_per_minute: int = Field(default=120, ge=1, le=100_000)
+    commands_per_minute: int = Field(default=100, ge=1, le=100_000)
+    channel_commands_per_minute: int = Field(default=1000, ge=1, le=100_000)
+    clicks_per_minute: int = Field(default=300, ge=1, le=100_000)
     waiting_commands: int = Field(default=1000, ge=10, le=100_000)
     jobs_per_registry: int = Field(default=100, ge=1, le=100_000)
 

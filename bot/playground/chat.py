@@ -103,6 +103,8 @@ def shape(state: State, message: Message) -> dict[str, Any]:
     }
     if message.user == me.bot_user_id:
         made |= {"bot_id": me.bot_id, "app_id": me.app_id}
+    elif message.user in state.users and state.users[message.user].is_bot:
+        made |= {"bot_id": f"B{message.user[1:]}", "app_id": f"A{message.user[1:]}"}
     if message.blocks:
         made["blocks"] = list(message.blocks)
     if message.attachments:

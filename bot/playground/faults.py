@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -41,6 +41,23 @@ class Hold:
         await self._released.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """How the next payload travels.
+
+    `copies` of the same envelope go out at once, `late` seconds after the person did something;
+    after that come `retries`, each a new envelope with the same payload that says which it is.
+    """
+
+    copies: int = 1
+    late: float = 0.0
+    retries: int = 0
+
+
+AT_ONCE = Envelope()
+"""As almost all of them travel."""
+
+
 @dataclass(slots=True)
 class Faults:
     """Planned failures. `method` is a Web API method, `response_url`, or `*` for every call.
@@ -55,7 +72,7 @@ class Faults:
     _delay: dict[str, list[float]] = field(default_factory=dict)
     _hold: dict[str, list[Hold]] = field(default_factory=dict)
     _rules: list[tuple[When, Fault]] = field(default_factory=list)
-    _duplicate: int = 0
+    _envelope: Envelope = AT_ONCE
 
     def fail(
         self,
@@ -97,9 +114,17 @@ class Faults:
         """Cut every Socket Mode connection without a goodbye; how many there were."""
         return self.drop()
 
-    def duplicate_next_envelope(self) -> None:
-        """Deliver the next command, click or submission twice, with the same envelope id."""
-        self._duplicate += 1
+    def duplicate_next_envelope(self, copies: int = 2) -> None:
+        """Deliver the next payload so often, with the same envelope id."""
+        self._envelope = replace(self._envelope, copies=copies)
+
+    def delay_next_envelope(self, seconds: float) -> None:
+        """Deliver the next payload late; what the person sees does not wait for it."""
+        self._envelope = replace(self._envelope, late=seconds)
+
+    def retry_next_envelope(self, times: int = 1) -> None:
+        """Deliver the next payload again after its first delivery, as one that was not acked."""
+        self._envelope = replace(self._envelope, retries=times)
 
     def clear(self) -> None:
         """Forget everything that was planned."""
@@ -111,7 +136,7 @@ class Faults:
                 hold.release()
         self._hold.clear()
         self._rules.clear()
-        self._duplicate = 0
+        self._envelope = AT_ONCE
 
     def take_failure(self, method: str, arguments: Mapping[str, Any]) -> Fault | None:
         """The failure planned for this call."""
@@ -127,12 +152,10 @@ class Faults:
         if hold := _take(self._hold, method):
             await hold.wait()
 
-    def copies(self) -> int:
-        """How often the next envelope goes out."""
-        if self._duplicate:
-            self._duplicate -= 1
-            return 2
-        return 1
+    def take_envelope(self) -> Envelope:
+        """How the payload that goes out now travels."""
+        planned, self._envelope = self._envelope, AT_ONCE
+        return planned
 
 
 def _word(status: int, error: str) -> str:

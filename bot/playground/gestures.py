@@ -185,7 +185,7 @@ class Gestures(Looking):
         return await self.event(event)
 
     async def event(self, event: Mapping[str, Any]) -> Delivery:
-        """Send an event of the Events API, once (Slack's retries are not played)."""
+        """Send an event of the Events API; it is retried only where `faults` say so."""
         return await self._send(EVENT, self.payloads.event(event))
 
     def say(self, user: str, channel: str, text: str, thread_ts: str = "") -> Message:
@@ -194,7 +194,7 @@ class Gestures(Looking):
         return self.state.post(where, user, text, thread_ts=thread_ts)
 
     async def _send(self, kind: str, payload: Mapping[str, Any]) -> Delivery:
-        return await self.line.send(kind, payload, self.faults.copies())
+        return await self.line.send(kind, payload, self.faults.take_envelope())
 
     def _form(
         self, view: View, values: Mapping[str, Any], *, partial: bool = False

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from bot.playground.faults import AT_ONCE, Envelope
 from bot.playground.model import Delivery
 from bot.playground.sockets import COMMAND, EVENT
 
@@ -31,19 +32,46 @@ class HttpEvents:
         self.events_url = events_url
         self._secret = signing_secret
         self._session: aiohttp.ClientSession | None = None
+        self._working: set[asyncio.Future[None]] = set()
 
-    async def send(self, kind: str, payload: Mapping[str, Any], copies: int = 1) -> Delivery:
+    async def send(
+        self, kind: str, payload: Mapping[str, Any], travels: Envelope = AT_ONCE
+    ) -> Delivery:
         """POST a payload; 200 within the window is the ack.
 
         Parameters
         ----------
-        copies : more than one sends the same request again at the same time; the first answer
-            counts.
+        travels : copies go out at the same time, and the first answer counts; retries have
+            Slack's headers for them.
         """
-        answers = await asyncio.gather(*(self._post(kind, payload) for _ in range(copies)))
-        return answers[0]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        first = loop.create_future()
+        sending = asyncio.ensure_future(self._send(kind, payload, travels, first))
+        self._working.add(sending)
+        sending.add_done_callback(self._working.discard)
+        try:
+            # A late one is given up by the person before it has left.
+            patience = self.ack_window if travels.late else None
+            answer: Delivery = await asyncio.wait_for(asyncio.shield(first), patience)
+        except TimeoutError:
+            return Delivery(False, loop.time() - began, error="operation_timeout")
+        return answer
 
-    async def _post(self, kind: str, payload: Mapping[str, Any]) -> Delivery:
+    async def _send(
+        self,
+        kind: str,
+        payload: Mapping[str, Any],
+        travels: Envelope,
+        first: "asyncio.Future[Delivery]",
+    ) -> None:
+        await asyncio.sleep(travels.late)
+        answers = await asyncio.gather(*(self._post(kind, payload) for _ in range(travels.copies)))
+        first.set_result(answers[0])
+        for attempt in range(1, 1 + travels.retries):
+            await self._post(kind, payload, attempt)
+
+    async def _post(self, kind: str, payload: Mapping[str, Any], attempt: int = 0) -> Delivery:
         loop = asyncio.get_running_loop()
         began = loop.time()
         if not self.events_url:
@@ -55,7 +83,7 @@ class HttpEvents:
                 self._open().post(
                     self.events_url,
                     data=body,
-                    headers={"Content-Type": content_type, **self.signed(body)},
+                    headers={"Content-Type": content_type, **self.signed(body), **_retry(attempt)},
                 ) as answer,
             ):
                 text = await answer.text()
@@ -91,8 +119,16 @@ class HttpEvents:
 
     async def close(self) -> None:
         """Close the connections to the app."""
+        for sending in self._working:
+            sending.cancel()
         if self._session is not None:
             await self._session.close()
+
+
+def _retry(attempt: int) -> dict[str, str]:
+    if not attempt:
+        return {}
+    return {"X-Slack-Retry-Num": str(attempt), "X-Slack-Retry-Reason": "http_timeout"}
 
 
 def _encoded(kind: str, payload: Mapping[str, Any]) -> tuple[str, bytes]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from bot.playground.arguments import Arguments
+from bot.playground.faults import AT_ONCE, Envelope
 from bot.playground.model import Delivery
 from bot.playground.state import State
 from bot.playground.tokens import Tickets
@@ -24,7 +25,9 @@ class Line(Protocol):
 
     ack_window: float
 
-    async def send(self, kind: str, payload: Mapping[str, Any], copies: int = 1) -> Delivery:
+    async def send(
+        self, kind: str, payload: Mapping[str, Any], travels: Envelope = AT_ONCE
+    ) -> Delivery:
         """Deliver a payload and wait for its ack."""
 
 
@@ -60,7 +63,7 @@ class Sockets:
         self._connections: list[_Connection] = []
         self._turn = itertools.count()
         self._pending: dict[str, asyncio.Future[Mapping[str, Any]]] = {}
-        self._closing: set[asyncio.Task[bool]] = set()
+        self._working: set[asyncio.Future[bool]] = set()
 
     @property
     def count(self) -> int:
@@ -129,28 +132,24 @@ class Sockets:
             waiting.set_result(frame.get("payload") or {})
         self._state.changes.tell()
 
-    async def send(self, kind: str, payload: Mapping[str, Any], copies: int = 1) -> Delivery:
+    async def send(
+        self, kind: str, payload: Mapping[str, Any], travels: Envelope = AT_ONCE
+    ) -> Delivery:
         """Hand an envelope to exactly one connection, each in its turn, and wait for the ack.
 
         Parameters
         ----------
-        copies : more than one sends the same envelope again, to the next connection.
+        travels : more copies of an envelope go to the next connections, and so do its retries.
         """
         loop = asyncio.get_running_loop()
         envelope_id, began = str(uuid.uuid4()), loop.time()
         waiting: asyncio.Future[Mapping[str, Any]] = loop.create_future()
         self._pending[envelope_id] = waiting
-        frame = {
-            "envelope_id": envelope_id,
-            "payload": payload,
-            "type": kind,
-            "accepts_response_payload": _takes_payload(kind, payload),
-        }
-        if kind == EVENT:
-            frame |= {"retry_attempt": 0, "retry_reason": ""}
+        sending = asyncio.ensure_future(self._send(kind, payload, envelope_id, travels))
+        self._working.add(sending)
+        sending.add_done_callback(self._working.discard)
         try:
-            sent = [await self._push(json.dumps(frame)) for _ in range(copies)]
-            if not any(sent):
+            if not travels.late and not await asyncio.shield(sending):
                 return Delivery(False, envelope_id=envelope_id, error="dispatch_failed")
             async with asyncio.timeout(self.ack_window):
                 acked = await waiting
@@ -161,6 +160,25 @@ class Sockets:
             del self._pending[envelope_id]
         body = acked if _takes_payload(kind, payload) else {}
         return Delivery(True, loop.time() - began, body, envelope_id)
+
+    async def _send(
+        self, kind: str, payload: Mapping[str, Any], envelope_id: str, travels: Envelope
+    ) -> bool:
+        """Push every copy and retry of an envelope; whether any connection took one."""
+        await asyncio.sleep(travels.late)
+        sent = False
+        for attempt in range(1 + travels.retries):
+            frame = {
+                "envelope_id": str(uuid.uuid4()) if attempt else envelope_id,
+                "payload": payload,
+                "type": kind,
+                "accepts_response_payload": _takes_payload(kind, payload),
+            }
+            if kind == EVENT or attempt:
+                frame |= {"retry_attempt": attempt, "retry_reason": "timeout" if attempt else ""}
+            for _ in range(1 if attempt else travels.copies):
+                sent = await self._push(json.dumps(frame)) or sent
+        return sent
 
     async def _push(self, frame: str) -> bool:
         """Send to the next connection that takes it; False when there is none."""
@@ -194,8 +212,8 @@ class Sockets:
 
     def _close(self, connection: _Connection) -> None:
         task = asyncio.ensure_future(connection.ws.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
 
     def drop(self) -> int:
         """Cut every connection without a goodbye; how many there were."""
@@ -212,7 +230,7 @@ class Sockets:
             c.ws.close(code=WSCloseCode.GOING_AWAY, message=b"the workspace stops")
             for c in self._connections
         ]
-        await asyncio.gather(*ending, *self._closing, return_exceptions=True)
+        await asyncio.gather(*ending, *self._working, return_exceptions=True)
 
 
 def _takes_payload(kind: str, payload: Mapping[str, Any]) -> bool:

@@ -1,5 +1,7 @@
 """A real Bolt app over signed HTTP."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -93,3 +95,39 @@ async def test_duplicates_and_events(http_workspace: Workspace, http_app: AsyncA
     assert len(texts) == 2
     assert texts[0] == texts[1]
     assert (await http_workspace.open_home("U1")).acked
+
+
+async def test_late_requests_and_retries(http_workspace: Workspace, http_app: AsyncApp) -> None:
+    seen: list[tuple[str, str]] = []
+
+    @http_app.middleware
+    async def note(req: Any, next: Any) -> None:  # noqa: A002 - Bolt's name for it
+        number = req.headers.get("x-slack-retry-num", [""])[0]
+        seen.append((req.body.get("event_id", "command"), number))
+        await next()
+
+    @http_app.command("/registry")
+    async def answer(ack: Any) -> None:
+        await ack()
+
+    @http_app.event("app_home_opened")
+    async def opened() -> None:
+        """Acked by Bolt."""
+
+    http_workspace.faults.retry_next_envelope(2)
+    assert (await http_workspace.open_home("U1")).acked
+    await _until(lambda: len(seen) == 3)
+    assert [number for _, number in seen] == ["", "1", "2"]
+    assert len({event for event, _ in seen}) == 1
+
+    http_workspace.ack_window = 0.05
+    http_workspace.faults.delay_next_envelope(0.2)
+    assert (await http_workspace.command("U1", "C1", "x")).error == "operation_timeout"
+    http_workspace.ack_window = 10
+    await _until(lambda: seen[-1] == ("command", ""))
+
+
+async def _until(there: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not there():
+            await asyncio.sleep(0.01)

@@ -187,6 +187,43 @@ async def test_a_duplicate_envelope_arrives_twice(
     assert len(bodies) == 3
 
 
+async def test_a_late_envelope_arrives_after_the_person_saw_an_error(
+    workspace: Workspace, app: AsyncApp, connect: Any
+) -> None:
+    @app.command("/registry")
+    async def answer(ack: Any) -> None:
+        await ack("at last")
+
+    await connect(app)
+    workspace.ack_window = 0.05
+    workspace.faults.delay_next_envelope(0.2)
+    delivery = await workspace.command("U1", "C1", "x")
+    assert delivery.error == "operation_timeout"
+    await workspace.wait_for(lambda: workspace.sockets.late_acks == [delivery.envelope_id])
+    workspace.ack_window = 10
+    assert (await workspace.command("U1", "C1", "x")).acked, "only that one was late"
+
+
+async def test_a_retry_is_another_envelope_with_the_same_payload(workspace: Workspace) -> None:
+    frames: list[dict[str, Any]] = []
+    async with aiohttp.ClientSession() as session:
+        url = workspace.sockets.open({})["url"]
+        async with session.ws_connect(url) as ws:
+            await ws.receive_json()
+            workspace.faults.duplicate_next_envelope()
+            workspace.faults.retry_next_envelope(2)
+            opening = asyncio.create_task(workspace.open_home("U1"))
+            for _ in range(4):
+                frames.append(await ws.receive_json())
+            await ws.send_json({"envelope_id": frames[0]["envelope_id"]})
+            assert (await opening).acked
+    assert [f["retry_attempt"] for f in frames] == [0, 0, 1, 2]
+    assert [f["retry_reason"] for f in frames] == ["", "", "timeout", "timeout"]
+    assert frames[0]["envelope_id"] == frames[1]["envelope_id"]
+    assert len({f["envelope_id"] for f in frames}) == 3
+    assert len({f["payload"]["event_id"] for f in frames}) == 1
+
+
 async def test_a_ticket_opens_one_connection(workspace: Workspace) -> None:
     app_client = AsyncWebClient(token=workspace.app_token, base_url=workspace.api_url)
     url = (await app_client.apps_connections_open(app_token=workspace.app_token))["url"]

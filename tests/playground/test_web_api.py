@@ -241,6 +241,22 @@ async def test_planned_failures(workspace: Workspace, client: AsyncWebClient) ->
     assert [c.status for c in workspace.calls("chat.postMessage")] == [200, 503, 429, 500, 0, 200]
 
 
+async def test_a_rule_fails_what_it_means_until_it_is_cleared(
+    workspace: Workspace, client: AsyncWebClient
+) -> None:
+    workspace.faults.fail_where(
+        lambda method, told: method == "chat.postMessage" and told.get("channel") == "C1",
+        error="is_archived",
+    )
+    for _ in range(2):
+        with pytest.raises(SlackApiError) as refused:
+            await client.chat_postMessage(channel="C1", text="x")
+        assert refused.value.response["error"] == "is_archived"
+    await client.chat_postMessage(channel="U1", text="x")
+    workspace.faults.clear()
+    await client.chat_postMessage(channel="C1", text="x")
+
+
 async def test_the_sdk_retries_after_429(workspace: Workspace, client: AsyncWebClient) -> None:
     client.retry_handlers.append(AsyncRateLimitErrorRetryHandler(max_retry_count=1))
     workspace.faults.fail("chat.postMessage", status=429, retry_after=0)

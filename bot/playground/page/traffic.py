@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bot.playground.faults import AT_ONCE, Envelope
 from bot.playground.model import Delivery
 from bot.playground.sockets import COMMAND, EVENT, Line
 from bot.playground.workspace import Workspace
@@ -28,7 +29,9 @@ class Recorder:
     def ack_window(self, seconds: float) -> None:
         self.line.ack_window = seconds
 
-    async def send(self, kind: str, payload: Mapping[str, Any], copies: int = 1) -> Delivery:
+    async def send(
+        self, kind: str, payload: Mapping[str, Any], travels: Envelope = AT_ONCE
+    ) -> Delivery:
         """Deliver a payload, and keep it with what became of it."""
         entry: dict[str, Any] = {
             "way": "to bot",
@@ -39,7 +42,7 @@ class Recorder:
             "ok": None,
         }
         self.sent.append(entry)
-        delivery = await self.line.send(kind, payload, copies)
+        delivery = await self.line.send(kind, payload, travels)
         entry["ok"] = delivery.acked and not delivery.error
         entry["answer"] = dict(delivery.ack_body) or delivery.error or "acknowledged"
         entry["took"] = round(delivery.ack_seconds, 3)

@@ -18,6 +18,7 @@ from bot.operations.table import scheduler
 from bot.operations.worker import Worker
 from bot.slack.notifier import Notifier
 from bot.slack.socket import Connection
+from bot.store.outbox import RESPONSE_URL_LIFE
 
 log = structlog.get_logger()
 
@@ -134,6 +135,7 @@ async def housekeeping(ctx: Context) -> None:
         with contextlib.suppress(Exception):
             async with ctx.store.transaction() as tx:
                 await tx.outbox.forget_old_urls()
+                await tx.jobs.forget_old_urls(RESPONSE_URL_LIFE)
                 now = await tx.now()
                 if old := now - swept > _DAY:
                     await tx.jobs.forget(_KEPT)

@@ -227,6 +227,20 @@ class Jobs:
             jobs.delete().where(jobs.c.state == "done", jobs.c.finished_at < db_now() - age)
         )
 
+    async def forget_old_urls(self, age: float) -> None:
+        """Take the response_url out of what has waited for more than `age` seconds."""
+        query = sa.select(jobs.c.id, jobs.c.payload).where(
+            jobs.c.state != "done",
+            jobs.c.created_at < db_now() - age,
+            sa.cast(jobs.c.payload, sa.Text).like('%"response_url": "%'),
+        )
+        for number, payload in (await self._conn.execute(query)).all():
+            await self._conn.execute(
+                jobs.update()
+                .where(jobs.c.id == number)
+                .values(payload={**payload, "response_url": None})
+            )
+
     async def seconds_until_next(self) -> float | None:
         """Seconds until something may be due; None if nothing is queued or running.
 

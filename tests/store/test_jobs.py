@@ -468,3 +468,20 @@ async def test_a_claim_for_one_request_takes_up_what_was_begun_on_its_registry(
     second = await store.claim_job("a", LONG, request=3)
     assert second is not None
     assert second.request_id == 3
+
+
+async def test_a_response_url_is_forgotten_after_its_time_while_a_job_waits(store: Store) -> None:
+    url = "https://hooks.slack.com/commands/T0/1/secret"
+    for text in ("old", "old too", "new"):
+        if text == "new":
+            await pass_by(store, LONG)
+        await _add(store, "command", payload={"text": text, "response_url": url})
+    await _claim(store)
+    async with store.transaction() as tx:
+        await tx.jobs.forget_old_urls(LONG)
+    payloads = [(await _row(store, number))["payload"] for number in (1, 2, 3)]
+    assert payloads == [
+        {"text": "old", "response_url": None},
+        {"text": "old too", "response_url": None},
+        {"text": "new", "response_url": url},
+    ]

@@ -10,7 +10,7 @@ class Refusal(Exception):
     that the suggestions stand for, as it was typed: a repository, `repo:tag`, the value of a
     flag; "" where something is missing that a suggestion adds.
     `request_id` and `rule` are for the audit trail: what was refused about which request, and by
-    which rule.
+    which rule. `disarms` says that the button which was pressed can never do anything again.
     """
 
     def __init__(
@@ -23,8 +23,10 @@ class Refusal(Exception):
         wrong: str | None = None,
         request_id: int | None = None,
         rule: str = "",
+        disarms: bool = False,
     ) -> None:
         super().__init__(sentence)
+        self.disarms = disarms
         self.wrong = wrong
         self.sentence = sentence
         self.hint = hint

@@ -85,7 +85,8 @@ def build_app(
         request_verification_enabled=signing_secret is not None,
         process_before_response=False,
     )
-    intake = _Intake(store, Opener(client), suggest, gate or Gate(Limits()))
+    bot_id = str(identity.get("bot_id", ""))
+    intake = _Intake(store, Opener(client), suggest, gate or Gate(Limits()), bot_id)
     everything = re.compile(r"[\s\S]*")
     app.command(everything)(intake.command)
     app.action(everything)(intake.action)
@@ -112,8 +113,10 @@ class _Intake:
         opener: Opener,
         suggest: Suggest,
         gate: Gate,
+        bot_id: str = "",
     ) -> None:
         self._gate = gate
+        self._bot_id = bot_id
         self._store = store
         self._opener = opener
         self._suggest = suggest
@@ -136,6 +139,8 @@ class _Intake:
     async def action(self, ack: Ack, body: Body, respond: Ack) -> None:
         start = time.monotonic()
         row = payloads.click(body)
+        if self._bot_id and payloads.is_foreign(body, self._bot_id):
+            row["foreign"] = True
         kind = HOME if row["action"] == "home_refresh" else CLICK
         trouble = too_many = self._gate.click(row)
         if not trouble:

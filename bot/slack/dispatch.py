@@ -108,12 +108,17 @@ class Dispatcher:
         """A pressed button."""
         incoming = Incoming.of(job)
         action = str(incoming.body.get("action", ""))
-        if action.startswith(STEP):
+        if action.startswith(STEP) and not incoming.body.get("foreign"):
             # A next step that an answer offered: as if they had typed it themselves.
             await self._run(job, incoming.typing(str(incoming.body.get("value", ""))))
             return
         what = f"click {action.rstrip('0123456789')}"[:40]
         async with self._answering(job, lambda: incoming, lambda: what):
+            if incoming.body.get("foreign"):
+                raise Refusal(
+                    "This button is in a message of another app; nothing was done.",
+                    "`/registry requests` lists what is open.",
+                )
             if incoming.body.get("home") and self._channels:
                 incoming = await self._from_home(incoming, self._channels)
             changes = action not in _LOOKS
@@ -210,6 +215,8 @@ class Dispatcher:
     ) -> None:
         if what not in READS and what != "unknown":
             await record(self._ctx, tx, incoming, what, refusal)
+        if refusal.disarms:
+            await self._disarm(tx, incoming, refusal)
         said = notices.refusal(
             refusal.sentence,
             refusal.hint,
@@ -219,6 +226,14 @@ class Dispatcher:
         )
         # Whoever presses Deny expects a form, and may close what comes before it has been read.
         await answer(tx, incoming, said, self._say, twice=what == "click deny")
+
+    async def _disarm(self, tx: Transaction, incoming: Incoming, refusal: Refusal) -> None:
+        """Take the buttons from a message in which none decides anything; a list stays."""
+        stamp, channel = incoming.body.get("message_ts"), incoming.where.channel
+        looks = incoming.body.get("action") in _LOOKS
+        if stamp and channel and not looks and not incoming.body.get("ephemeral"):
+            said = notices.refusal(refusal.sentence, refusal.hint, people=refusal.names_people)
+            await tx.outbox.correct(channel, str(stamp), said)
 
     async def give_up(self, job: Job, why: str) -> None:
         """A command that was tried too often: the person is told that it was not done."""

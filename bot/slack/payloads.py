@@ -3,6 +3,7 @@
 A row has `user`, `team` and `channel`, and where something was pressed or sent also `action` and
 `value`. `view` says which modal shows the answer, by `view_id` or `external_id`; `metadata` is
 what the bot itself put into a view's private_metadata, and `values` what stands in its form.
+`foreign` stands in a row whose button is in a message of another app.
 """
 
 import hashlib
@@ -51,6 +52,18 @@ def click(body: Body) -> Row:
     elif view:
         row |= _form(view)
     return row
+
+
+def is_foreign(body: Body, bot_id: str) -> bool:
+    """Whether something was pressed in a message of another app.
+
+    Parameters
+    ----------
+    bot_id : of this app's bot.
+    """
+    shown = body.get("message") or {}
+    author, app = shown.get("bot_id"), shown.get("app_id")
+    return bool((author and author != bot_id) or (app and app != body.get("api_app_id", app)))
 
 
 def submission(body: Body) -> Row:

@@ -132,21 +132,30 @@ class Handlers:
             raise Refusal(
                 "This button belongs to no request that the bot knows.",
                 "`/registry requests` lists the open ones.",
+                disarms=True,
             )
         if request.channel != clicked.asked.channel:
             raise Refusal(
                 f"{request.name} belongs to another channel; nothing was done.",
                 f"Its own is <#{request.channel}>: ask for it there.",
                 names_people=True,
+                disarms=True,
             )
-        stamp = str(clicked.body.get("message_ts", ""))
-        if stamp and stamp != request.message_ts and not clicked.body.get("ephemeral"):
-            # The bot died between posting the message and writing down where it is, and perhaps
-            # another process has posted it again. Both copies carry the same token, which nobody
-            # can guess, so a click on either counts; the one that people use becomes the one.
-            await tx.requests.change(request.id, message_ts=stamp)
-            await tx.outbox.refresh(request.id)
-            if request.message_ts:
-                await tx.outbox.retire(request.id, request.channel, request.message_ts)
-            return await tx.requests.get(request.id)
         return request
+
+    async def _adopted(self, tx: Transaction, clicked: Clicked) -> Request:
+        """The same; the copy of its message that people decide on becomes the one message.
+
+        The bot died between posting the message and writing down where it is, and perhaps another
+        process has posted it again. Both copies carry the same token, which nobody can guess, so a
+        click on either counts.
+        """
+        request = await self._clicked(tx, clicked)
+        stamp = str(clicked.body.get("message_ts", ""))
+        if not stamp or stamp == request.message_ts or clicked.body.get("ephemeral"):
+            return request
+        await tx.requests.change(request.id, message_ts=stamp)
+        await tx.outbox.refresh(request.id)
+        if request.message_ts:
+            await tx.outbox.retire(request.id, request.channel, request.message_ts)
+        return await tx.requests.get(request.id)

@@ -129,10 +129,13 @@ class Cleaning(Handlers):
             raise Refusal(
                 "This button belongs to no preview that the bot knows; it forgets old ones.",
                 "Look again with `/registry cleanup REPO`.",
+                disarms=True,
             )
         again = f"Look again with `/registry cleanup {preview.repository}`."
         if preview.channel != clicked.asked.channel:
-            raise Refusal("This preview belongs to another channel; nothing was done.", again)
+            raise Refusal(
+                "This preview belongs to another channel; nothing was done.", again, disarms=True
+            )
         if preview.registry not in self._served(clicked.asked):
             raise Refusal(f"This channel does not serve {preview.registry} any more.", again)
         if preview.state is PreviewState.REQUESTED:

@@ -60,7 +60,7 @@ class Deciding(Handlers):
         return work
 
     async def _pressed_on(self, tx: Transaction, clicked: Clicked) -> Request:
-        request = await self._clicked(tx, clicked)
+        request = await self._adopted(tx, clicked)
         if request.state is not State.PENDING:
             # Somebody sees old buttons: bring the message up to date for everybody.
             await tx.outbox.refresh(request.id)

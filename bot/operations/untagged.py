@@ -174,7 +174,9 @@ async def _look(reader: ImageReader, registry: Registry, name: str, going: set[s
     try:
         listed = await registry.client.tags(name)
     except NotFound:
-        listed = []  # the catalog goes on listing what was emptied
+        if going:
+            raise _unread(f"the tags of {name} are not there") from None
+        listed = []  # nothing goes there; what never had a tag is listed, too
     snapshot = await reader.snapshot(name, only=listed)
     if gone := set(listed) - snapshot.tags.keys():
         # Beside a live registry it may have been deleted between the two requests.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.gc.command import CommandSettings
 from bot.operations import approvals, canary, collection_request, untagged
 from bot.operations.errors import Refusal
 from bot.registry.client import UploadSupport
@@ -14,6 +15,7 @@ from bot.registry.manifest import OCI_INDEX, RawManifest
 from bot.rules.approval import Request, State, WindowState
 from bot.rules.locks import moment
 from tests.support.controlled_registry import ControlledRegistry
+from tests.support.fake_v3 import FakeV3
 from tests.support.images import Pushed, pull, push_image, push_index
 from tests.support.rig import BOB, Rig
 
@@ -185,6 +187,14 @@ async def test_a_tag_that_came_to_what_would_go_is_seen(tmp_path, controlled) ->
             await untagged.prove(rig.ctx, rig.registry, {("", kept.digest)})
 
 
+async def test_a_repository_whose_tags_are_not_there_refuses_it(tmp_path, controlled) -> None:
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
+        pushed = await push_image(controlled.url, "by/digest", "")
+        with pytest.raises(Refusal, match="the tags of by/digest are not there"):
+            await untagged.prove(rig.ctx, rig.registry, {("by/digest", pushed.digest)})
+        assert (await untagged.prove(rig.ctx, rig.registry, set())).repositories == 1
+
+
 async def test_an_open_undo_window_refuses_it_with_its_end(tmp_path, controlled) -> None:
     async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
         await _orphan(controlled)
@@ -348,3 +358,10 @@ async def test_abort_ends_the_reading_and_restores_the_registry(
         assert ended.state is State.ABORTED
         assert controlled.blob_digests() == before
         assert await _writable(rig)
+
+
+async def test_version_3_may_do_it_offline_as_it_spares_children_itself(tmp_path) -> None:
+    offline = CommandSettings(("registry", "garbage-collect"), "c.yml", mode="offline")
+    async with FakeV3() as fake, Rig.open(tmp_path, fake.url, gc=offline) as rig:
+        assert not untagged.can_be_proven(rig.registry.collector)
+        await untagged.gate(rig.ctx, rig.registry, rig.registry.collector)

@@ -93,6 +93,7 @@ def test_without_a_preview_it_says_why() -> None:
 def test_what_is_risky_is_a_warning() -> None:
     untagged = read(request(_pending(delete_untagged=True)))
     assert ":warning: *Deletes untagged manifests*" in untagged
+    assert "Attestations that refer to an image by subject go, too" in untagged
     live = read(request(_pending(unsafe=True)))
     assert ":warning: *unsafe_allow_live_gc is set*" in live
     assert "Pushes are refused" not in live
@@ -119,6 +120,7 @@ def test_the_proof_for_untagged_manifests_is_told_before_and_after() -> None:
     shown = request(_pending(preview=preview, delete_untagged=True))
     check(shown)
     assert "No tag needs one: 1,234 tags in 1 repository were read." in read(shown)
+    assert "Attestations" not in read(shown)
     unproven = {**preview, "proof": None, "unproven": "there was no time"}
     unknown = read(request(_pending(preview=unproven, delete_untagged=True)))
     assert "is not known yet, as there was no time." in unknown

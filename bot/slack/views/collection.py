@@ -55,7 +55,7 @@ def _before(shown: Request) -> list[Block]:
     if plan["delete_untagged"]:
         lines.append(
             ":warning: *Deletes untagged manifests*, also those that only something outside the "
-            f"registry pulls by digest. {_proof(seen or {})}".strip()
+            f"registry pulls by digest. {_proof(seen or {})}"
         )
     if plan["unsafe"]:
         lines.append(
@@ -86,7 +86,7 @@ def _proof(seen: Mapping[str, Any]) -> str:
         return f"No tag needs one: {_read(seen['proof'])} were read. They are {again}"
     if seen.get("unproven"):
         return f"Whether a tag needs one is not known yet, as {seen['unproven']}. All are {again}"
-    return ""
+    return "Attestations that refer to an image by subject go, too: nothing is read to spare them."
 
 
 def _read(proof: Mapping[str, int]) -> str:

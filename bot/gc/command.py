@@ -82,11 +82,6 @@ class CommandExecutor(KeepsFiles):
         return bool(self.settings.start)
 
     @property
-    def local_storage(self) -> Path | None:
-        """`storage_root`."""
-        return self.settings.storage_root
-
-    @property
     def unmeasured(self) -> str:
         """Why bytes are not measured."""
         return "" if self.settings.storage_root else "`storage_root` is not set"
@@ -201,6 +196,10 @@ class CommandExecutor(KeepsFiles):
         if root is None:
             return None
         return await asyncio.to_thread(lambda: dict(storage.blob_sizes(root, list(digests))))
+
+    async def storage(self) -> Path | None:
+        """`storage_root`."""
+        return self.settings.storage_root
 
     async def disk(self) -> tuple[int, int] | None:
         """Bytes used and in all on the disk of `storage_root`; None if that cannot be told."""

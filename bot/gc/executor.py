@@ -54,11 +54,6 @@ class Executor(Protocol):
         ...
 
     @property
-    def local_storage(self) -> Path | None:
-        """The root of the storage where it is a directory on the bot's own host; else None."""
-        ...
-
-    @property
     def unmeasured(self) -> str:
         """Why bytes are not measured, as far as is known; "" where they are."""
         ...
@@ -161,6 +156,10 @@ class Executor(Protocol):
 
     async def blob_sizes(self, digests: Several[str]) -> dict[str, int] | None:
         """The bytes of those blobs that lie in the storage; None where it is out of reach."""
+        ...
+
+    async def storage(self) -> Path | None:
+        """The root of the storage as a directory that the bot itself can read; else None."""
         ...
 
     async def disk(self) -> tuple[int, int] | None:

@@ -24,6 +24,7 @@ from bot.operations.context import Context, Registry
 from bot.operations.errors import Refusal
 from bot.operations.proof import Proof, ProofFailed
 from bot.operations.running import begin, fail
+from bot.operations.stale import stale_as_json
 from bot.operations.worker import TryLater
 from bot.registry.errors import RegistryError
 from bot.rules.approval import Request, State
@@ -502,6 +503,7 @@ class Run:
         result = await outcome(self._collector, self._name, self._progress, report, why)
         if self._empty:
             result["emptied"] = await self._emptied()
+        result["uploads"] = await stale_as_json(self._registry)
         result["canary"] = sung.as_json() if sung else None
         if sung and sung.broken:
             await self._call_about(sung)

@@ -6,12 +6,11 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from bot.gc.errors import GcError
-from bot.gc.uploads import StaleUploads, stale_uploads
 from bot.operations.bounded import AT_ONCE, bounded
 from bot.operations.context import Context, Registry
 from bot.operations.images import ImageReader
 from bot.operations.looking import Blobs, Look
+from bot.operations.stale import StaleUploads, stale
 from bot.registry.errors import Forbidden, NotFound, ProtocolError
 from bot.rules.health import Finding, in_order
 
@@ -159,17 +158,6 @@ async def doctor(ctx: Context, registry: Registry, repository: str = "") -> Repo
         manifests=sum(look.manifests for look in seen.looks),
         blobs=seen.blobs.count,
         unknown=sum(len(look.unknown) for look in seen.looks),
-        uploads=await _uploads(registry, repository),
+        uploads=await stale(registry, repository),
         seconds=time.monotonic() - began,
     )
-
-
-async def _uploads(registry: Registry, repository: str) -> StaleUploads | None:
-    """None where the storage is out of reach."""
-    root = registry.collector.local_storage if registry.collector else None
-    if root is None:
-        return None
-    try:
-        return await asyncio.to_thread(stale_uploads, root, time.time(), repository)
-    except GcError as error:
-        return StaleUploads(problem=error.sentence)

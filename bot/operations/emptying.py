@@ -4,6 +4,7 @@ They are removed after the collection, while the registry is still proven to tak
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,22 @@ async def look(ctx: Context, registry: Registry) -> dict[str, Any] | None:
 
     None where the bot cannot change the storage, or would while pushes are accepted.
     """
+    found = await listed(ctx, registry)
+    return found if found and found.pop("removable") else None
+
+
+async def listed(ctx: Context, registry: Registry) -> dict[str, Any] | None:
+    """The same for who only looks: `removable` says whether a collection could remove them.
+
+    None where the storage is out of reach.
+    """
     collector = registry.collector
-    if collector is None or collector.local_storage is None or collector.is_live:
+    root = await collector.storage() if collector else None
+    if collector is None or root is None:
         return None
     try:
-        if not may_remove(collector.local_storage):
-            return None
-        found: Found = await asyncio.to_thread(find_empty, collector.local_storage)
+        removable = may_remove(root) and not collector.is_live
+        found: Found = await asyncio.to_thread(find_empty, root)
     except GcError:
         return None  # the preview of the collection says what is wrong with the storage
     async with ctx.store.reading() as tx:
@@ -38,6 +48,7 @@ async def look(ctx: Context, registry: Registry) -> dict[str, Any] | None:
     kept = {one.name: _kept(ctx.policy, locks, one.name) for one in found.empty}
     going = [one for one in found.empty if not kept[one.name]]
     return {
+        "removable": removable,
         "names": [one.name for one in going],
         "kept": [*map(list, found.refused), *([n, why] for n, why in kept.items() if why)],
         "uploads": sum(one.uploads for one in going),
@@ -62,12 +73,16 @@ async def remove(
     kept: list[list[str]] = []
     size = 0
     for name in names:
+        root = await _storage(registry)
+        if root is None:
+            kept.append([name, _OUT_OF_REACH])
+            continue
         # What is asked last is whether we may: nothing must come between that and the act.
         if why := await _kept_now(ctx, registry, name) or await allowed():
             kept.append([name, why])
             continue
         try:
-            gone = await asyncio.to_thread(remove_empty, _storage(registry), name)
+            gone = await asyncio.to_thread(remove_empty, root, name)
         except LeftAlone as error:
             kept.append([name, error.why])
         except GcError as error:
@@ -81,19 +96,24 @@ async def remove(
 async def became(registry: Registry, names: Sequence[str]) -> dict[str, Any]:
     """What a process that died among them has done, as the storage shows."""
     why = "the bot was interrupted"
-    try:
-        root = _storage(registry)
-        gone = await asyncio.to_thread(lambda: [name for name in names if is_gone(root, name)])
-    except (LeftAlone, GcError):
-        gone, why = [], "the bot was interrupted, and the storage is out of reach now"
+    gone: list[str] | None = None
+    if (root := await _storage(registry)) is not None:
+        with contextlib.suppress(GcError):
+            gone = await asyncio.to_thread(_gone, root, names)
+    if gone is None:
+        gone, why = [], f"{why}, and {_OUT_OF_REACH}"
     return {"removed": gone, "kept": [[n, why] for n in names if n not in set(gone)], "bytes": 0}
 
 
-def _storage(registry: Registry) -> Path:
-    root = registry.collector.local_storage if registry.collector else None
-    if root is None:
-        raise LeftAlone("the storage is out of reach now")
-    return root
+_OUT_OF_REACH = "the storage is out of reach now"
+
+
+def _gone(root: Path, names: Sequence[str]) -> list[str]:
+    return [name for name in names if is_gone(root, name)]
+
+
+async def _storage(registry: Registry) -> Path | None:
+    return await registry.collector.storage() if registry.collector else None
 
 
 async def _kept_now(ctx: Context, registry: Registry, name: str) -> str:

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from bot.gc.steps import Step
-from bot.operations import approvals
+from bot.operations import approvals, requesting
+from bot.operations.collection_request import request_collection
 from bot.operations.errors import Refusal
 from bot.registry.client import UploadSupport
 from bot.rules.approval import Request, State
@@ -164,6 +165,31 @@ async def test_predicted_bytes_are_freed_to_the_byte(tmp_path: Path, contain: Co
         ended = await rig.done(request)
         assert ended.state is State.DONE, ended.result
         assert (ended.result["freed_bytes"], ended.result["freed_blobs"]) == (size, 3)
+        assert registry.is_original()
+
+
+async def test_empty_repositories_go_from_a_volume_that_the_bot_can_read(
+    tmp_path: Path, contain: Contain
+) -> None:
+    registry = contain()
+    async with Rig.open(tmp_path, registry.url, gc=registry.settings()) as rig:
+        await push_image(registry.url, "keep", "1")
+        await push_image(registry.url, "a/nested", "1")
+        await _garbage(registry)  # the repository `a` is empty now
+        draft = await request_collection(
+            rig.ctx, rig.asked(), rig.registry, delete_untagged=False, name="x", remove_empty=True
+        )
+        async with rig.store.transaction() as tx:
+            request = await requesting.submit(tx, draft)
+        assert request.plan["remove_empty"] == ["a"]
+
+        ended = await rig.done(request)
+
+        assert ended.state is State.DONE, ended.result
+        assert ended.result["emptied"] == {"removed": ["a"], "kept": [], "bytes": 0}
+        assert ended.result["uploads"]["problem"] == ""
+        assert sorted(await rig.registry.client.repositories()) == ["a/nested", "keep"]
+        assert await _writable(rig)
         assert registry.is_original()
 
 

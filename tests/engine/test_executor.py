@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,23 @@ async def test_a_storage_elsewhere_is_not_measured(contain: Contain, executor: E
     none = executor(registry, storage_root=Path("/etc"))
     assert await none.blob_sizes([]) is None
     assert none.unmeasured == "/etc in the container holds no registry's storage"
+
+
+async def test_the_storage_is_in_reach_where_it_is_proven_to_be_the_same(
+    contain: Contain, executor: Executors, tmp_path: Path
+) -> None:
+    registry = contain()
+    await push_image(registry.url, "team/app", "v1")
+    there = executor(registry)
+    assert await there.storage() == registry.root
+    await there.switch_off_writes(JOB)
+    assert await there.storage() == registry.root, "the clone sees the same"
+    await there.switch_on_writes(JOB)
+    assert await executor(registry, storage_root=Path("/etc")).storage() is None
+    # As on another host, or in another container: something else lies at the same path.
+    registry.root.rename(tmp_path / "moved")
+    shutil.copytree(tmp_path / "moved", registry.root)
+    assert await there.storage() is None
 
 
 async def test_the_clone_answers_to_the_same_names(engine: Dockerd, tmp_path: Path) -> None:

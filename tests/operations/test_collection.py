@@ -264,6 +264,7 @@ async def test_without_storage_root_bytes_are_not_made_up(tmp_path, controlled) 
         ended = await rig.done(request)
         assert ended.result["freed_blobs"] == 4
         assert ended.result["freed_bytes"] is None
+        assert ended.result["uploads"] is None
 
 
 async def test_no_collector_no_request(tmp_path, controlled) -> None:

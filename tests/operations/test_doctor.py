@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +331,8 @@ async def test_stale_uploads_are_counted_where_the_storage_is_readable(tmp_path:
             assert found is not None
             assert (found.count, found.repositories) == (3, 2)
             assert 15_000 < found.size < 17_000  # the data, and the registry's notes beside it
+            collected = await rig.done(await rig.gc())
+            assert collected.result["uploads"] == asdict(found)
             found = (await _look(rig, "team/app/sub")).uploads
             assert found is not None
             assert (found.count, found.repositories) == (2, 1)

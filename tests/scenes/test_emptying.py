@@ -26,6 +26,9 @@ async def test_the_button_makes_another_request_with_its_own_approval(team: Team
     async with httpx.AsyncClient() as http:
         await http.delete(f"{url}/v2/team/app/manifests/{pushed.digest}")
     async with team.bot():
+        looked = await team.asks(ANN, "gc --dry-run")
+        assert "*1 empty repository*: `team/app`" in looked.all_text
+        assert "Ask for it" in looked.buttons
         first = await team.request(ANN, 'gc --reason "weekly"')
         label = "Remove 1 empty repository too"
         assert label in first.buttons

@@ -7,6 +7,7 @@ import pytest
 
 from bot.gc.steps import Step
 from bot.operations.collection_request import Preview
+from bot.operations.stale import StaleUploads
 from bot.operations.untagged import Proven
 from bot.rules.approval import Request, State
 from bot.slack.views import collection
@@ -349,7 +350,52 @@ def test_a_dry_run_with_very_much() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_dry_runs(text: str) -> None:
-    check(collection.dry_run(text, Preview(1, (text,) * 3, 1, LONG), [("R1", 1, NOW)]))
+    empty = {"names": [text] * 50, "kept": [[text, text]] * 50, "removable": True}
+    seen = Preview(1, (text,) * 3, 1, LONG)
+    uploads = StaleUploads(problem=text)
+    check(collection.dry_run(text, seen, [("R1", 1, NOW)], empty=empty, uploads=uploads))
+    check(request(_ended(uploads={"count": 1, "size": 1, "repositories": 1, "problem": text})))
+
+
+def test_a_dry_run_lists_what_else_lies_in_the_storage() -> None:
+    seen = Preview(12, (), 3_400_000, "")
+    empty: dict[str, Any] = {
+        "names": ["team/app", "old"],
+        "kept": [["prod/x", "it is protected (prod)"]],
+        "removable": True,
+    }
+    uploads = StaleUploads(3, 7_000_000, 2)
+    told = read(collection.dry_run("corp", seen, [], empty=empty, uploads=uploads))
+    assert "*2 empty repositories*: `team/app`, `old`. No collection removes them" in told
+    assert "the request for one has a button for it" in told
+    assert "*Left alone* `prod/x` (it is protected (prod))" in told
+    assert "3 uploads in 2 repositories never ended (nothing written for a day): 7.0 MB" in told
+    assert "`storage.maintenance.uploadpurging`" in told
+    assert "not looked for" not in told
+    reading = {**empty, "removable": False}
+    told = read(collection.dry_run("corp", seen, [], empty=reading, uploads=StaleUploads()))
+    assert "They stay: the bot may not write to the storage" in told
+    assert "never ended" not in told
+    blind = read(collection.dry_run("corp", seen, []))
+    assert (
+        "Empty repositories and uploads that never ended were not looked for: the bot cannot "
+        "read the storage itself." in blind
+    )
+
+
+def test_uploads_that_never_ended_are_in_the_report() -> None:
+    found = {"count": 1, "size": 5_000, "repositories": 1, "problem": ""}
+    told = _body(_ended(uploads=found))
+    assert "1 upload in 1 repository never ended (nothing written for a day): 5.0 kB" in told
+    assert "`storage.maintenance.uploadpurging`" in told
+    assert "never ended" not in _body(_ended(uploads={**found, "count": 0}))
+    assert "could not be counted: Permission denied" in _body(
+        _ended(uploads={**found, "problem": "Permission denied: /x"})
+    )
+    assert "were not counted: the bot cannot read the storage itself." in _body(
+        _ended(uploads=None)
+    )
+    assert "never ended" not in _body(_ended())  # the result of an older version
 
 
 def test_what_was_pulled_afterwards_is_told() -> None:

@@ -76,11 +76,6 @@ class DockerExecutor(KeepsFiles):
         return True
 
     @property
-    def local_storage(self) -> None:
-        """None: the storage is in a volume, perhaps on another host."""
-        return
-
-    @property
     def unmeasured(self) -> str:
         """Why `blob_sizes` had no answer; "" if it had one, or was not asked yet."""
         return self._measuring.unmeasured
@@ -218,6 +213,13 @@ class DockerExecutor(KeepsFiles):
     async def blob_sizes(self, digests: Several[str]) -> dict[str, int] | None:
         """The bytes of those blobs that are there; None, and `unmeasured`, where none can tell."""
         return await self._measuring.blob_sizes(digests)
+
+    async def storage(self) -> Path | None:
+        """The volume where the bot can read it as well, proven to be the same; else None.
+
+        In offline mode nothing runs that could prove it when it matters.
+        """
+        return None if self.mode == "offline" else await self._measuring.on_host()
 
     async def disk(self) -> tuple[int, int] | None:
         """Bytes used and in all on the disk of the storage; None if that cannot be told."""

@@ -1,10 +1,11 @@
 """What lies in the storage of a container: by a command inside it, or by the engine's eyes."""
 
 from collections.abc import Collection, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from bot.gc.docker.engine import Engine
 from bot.gc.docker.errors import EngineRefused
+from bot.gc.docker.obstacles import storage_mounts
 from bot.gc.docker.site import Lookout, Site, is_server
 from bot.gc.errors import CommandFailed
 
@@ -49,6 +50,28 @@ class Measuring:
             return await disk(self._engine, place, site.storage.root)
         except CommandFailed:
             return None  # nice to know, and no reason to fail
+
+    async def on_host(self) -> Path | None:
+        """The storage as a directory on the bot's own host; None where it is not proven to be it.
+
+        The engine tells where the volume lies on *its* host, and the bot may be on another one, or
+        in a container that has something else there. So a running container of the registry must
+        see the very same directories there: same device, same number, changed at the same second.
+        """
+        try:
+            site = await self._lookout.site()
+            place, running = await self._place(site)
+            root = site.storage.root
+            mounts = storage_mounts(site.original, site.storage)
+            if root is None or not running or not mounts:
+                return None
+            below = root.relative_to(mounts[0]["Destination"])
+            found = Path(str(mounts[0]["Source"])) / below
+            if await _same(self._engine, place, root, found):
+                return found
+        except CommandFailed:
+            return None  # nice to have, and no reason to fail
+        return None
 
     async def _place(self, site: Site) -> tuple[str, bool]:
         """A container with the storage in it, and whether it runs."""
@@ -101,6 +124,19 @@ async def disk(engine: Engine, container: str, root: PurePosixPath) -> tuple[int
         return (int(used) * 1024, int(total) * 1024) if code == 0 else None
     except (EngineRefused, ValueError, IndexError):
         return None
+
+
+async def _same(engine: Engine, container: str, root: PurePosixPath, found: Path) -> bool:
+    """Whether `root` inside and `found` out here are one storage."""
+    parts = [f"docker/registry/v2/{name}" for name in ("repositories", "blobs")]
+    words = ["stat", "-c", "%d %i %Y %Z", *(str(root / part) for part in parts)]
+    try:
+        code, output = await engine.execute(container, words)
+        told = [(found / part).stat() for part in parts]
+    except (EngineRefused, OSError):
+        return False
+    ours = [f"{s.st_dev} {s.st_ino} {int(s.st_mtime)} {int(s.st_ctime)}" for s in told]
+    return code == 0 and output.decode("ascii", "replace").split("\n")[:2] == ours
 
 
 async def _asked(

@@ -98,7 +98,7 @@ def _dependants(original: Inspected, name: str, around: Surroundings) -> str | N
 
 
 def _place(original: Inspected, name: str, storage: Storage) -> str | None:
-    if storage.root is None or _storage_mounts(original, storage):
+    if storage.root is None or storage_mounts(original, storage):
         return None
     return (
         f"The storage {storage.root} is inside the container {name} itself, not in a volume: no "
@@ -110,7 +110,7 @@ def _place(original: Inspected, name: str, storage: Storage) -> str | None:
 def _company(original: Inspected, storage: Storage, around: Surroundings) -> str | None:
     if storage.driver not in ("", FILESYSTEM):
         return None  # in a bucket: only write_urls tell who else writes there
-    ours = [_places(one, around) for one in _storage_mounts(original, storage)]
+    ours = [_places(one, around) for one in storage_mounts(original, storage)]
     for one in _others(original, around):
         for mount in one.get("Mounts") or ():
             if mount.get("RW") and any(_overlap(_places(mount, around), place) for place in ours):
@@ -128,7 +128,7 @@ def _others(original: Inspected, around: Surroundings) -> Iterable[Inspected]:
             yield one
 
 
-def _storage_mounts(original: Inspected, storage: Storage) -> list[Mapping[str, Any]]:
+def storage_mounts(original: Inspected, storage: Storage) -> list[Mapping[str, Any]]:
     """The mount that has the storage; all that can be written to where it is not known."""
     mounts = [one for one in original.get("Mounts") or () if one["Type"] in ("bind", "volume")]
     if storage.root is None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from bot.operations import collection_request, deletion, requesting, undo
+from bot.operations import collection_request, deletion, emptying, requesting, undo
 from bot.operations.context import Asked, Context
 from bot.operations.errors import Refusal
+from bot.operations.stale import stale
 from bot.rules.approval import Draft, Request, State, Window
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import EMERGENCY, Action
@@ -108,14 +109,17 @@ class Asking(Handlers):
         seen = await collection_request.preview(
             self._ctx, registry, delete_untagged=untagged, name=typed.name, limited=False
         )
-
+        empty = await emptying.listed(self._ctx, registry)
+        uploads = await stale(registry)
         ask = " ".join(
             ["gc", *(["--delete-untagged"] if untagged else []), f"--on {registry.name}"]
         )
 
         async def look(tx: Transaction) -> Message:
             windows = await tx.windows.open_on(registry.name)
-            return gc_view.dry_run(registry.name, seen, _by_request(windows), ask)
+            return gc_view.dry_run(
+                registry.name, seen, _by_request(windows), ask, empty=empty, uploads=uploads
+            )
 
         return look
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from bot.gc.steps import Step
 from bot.operations.emptying import PLANNED
+from bot.operations.stale import StaleUploads
 from bot.rules.approval import Request, State
 from bot.slack.limits import code
 from bot.slack.views import emptying
@@ -25,6 +26,7 @@ from bot.slack.views.blocks import (
     when,
     words,
 )
+from bot.slack.views.uploads import never_ended
 
 
 def body(shown: Request) -> list[Block]:
@@ -183,9 +185,24 @@ def _report(shown: Request) -> str:
     before, after = result.get("disk_before"), result.get("disk_after")
     if before and after:
         lines.append(f"*Disk* {_disk(before)} before, {_disk(after)} after")
+    lines += _uploads(result)
     if result.get("taken_over"):
         lines.append("The bot was restarted on the way; the outcome above was checked afterwards.")
     return "\n".join(lines)
+
+
+def _uploads(result: Mapping[str, Any]) -> list[str]:
+    """Uploads that never ended: their bytes are what a collection leaves behind."""
+    if "uploads" not in result:
+        return []
+    if result["uploads"] is None:
+        return [f"Uploads that never ended were not counted: {_OUT_OF_REACH}."]
+    told = never_ended(StaleUploads(**result["uploads"]))
+    return [told] if told else []
+
+
+_OUT_OF_REACH = "the bot cannot read the storage itself"
+_NOT_LOOKED_FOR = "Empty repositories and uploads that never ended were not looked for"
 
 
 def _why_unmeasured(why: str | None) -> str:
@@ -240,9 +257,21 @@ def _found(seen: Mapping[str, Any] | None) -> str:
 
 
 def dry_run(
-    registry: str, seen: Any, windows: list[tuple[str, int, float]], ask: str = "gc"
+    registry: str,
+    seen: Any,
+    windows: list[tuple[str, int, float]],
+    ask: str = "gc",
+    *,
+    empty: Mapping[str, Any] | None = None,
+    uploads: StaleUploads | None = None,
 ) -> Message:
-    """The answer to `gc --dry-run`; `ask` is the command that asks for what it showed."""
+    """The answer to `gc --dry-run`.
+
+    Parameters
+    ----------
+    ask : the command that asks for what it showed.
+    empty, uploads : what else is in the storage; None where that is out of reach.
+    """
     why = mark_commands(_why_unmeasured(seen.unmeasured))
     bytes_ = size(seen.size) if seen.size is not None else f"bytes unknown ({why})"
     sentence = (
@@ -263,6 +292,11 @@ def dry_run(
         blocks.append(
             section("Open undo windows keep their bytes:\n" + "\n".join(lines[:count]) + rest)
         )
+    blocks += emptying.found(empty) if empty else []
+    if uploads and (never := never_ended(uploads)):
+        blocks.append(section(never))
+    if empty is None or uploads is None:
+        blocks.append(context(f"{_NOT_LOOKED_FOR}: {_OUT_OF_REACH}."))
     blocks += step_row([ask], {ask: "Ask for it"})
     blocks.append(context(f"{code(f'/registry {ask}')} asks for it."))
     return message(f"{sentence} Nothing was changed.", blocks)

@@ -17,12 +17,12 @@ from bot.slack.views.blocks import (
     paragraphs,
     rows_that_fit,
     section,
-    size,
     stop,
     table,
     words,
 )
 from bot.slack.views.reading import share_row
+from bot.slack.views.uploads import never_ended
 
 _HEAD = ["Problem", "Repository", "What", "Tags", "Platforms"]
 _TAGS = 5
@@ -39,7 +39,7 @@ def report(seen: Report, command: str) -> Message:
     rows = _rows(seen)
     notes = [
         *_unfinished(seen),
-        _uploads(seen),
+        never_ended(seen.uploads) if seen.uploads else "",
         f"{many(seen.unknown, 'manifest')} of a type that the bot does not know: not checked."
         if seen.unknown
         else "",
@@ -177,20 +177,3 @@ def _cut_off(shown: int, total: int, command: str) -> str:
     rows = f"The first {shown:,} of {total:,} are shown. " if shown < total else ""
     file = "Everything comes as a CSV file in a direct message." if command else ""
     return f"{rows}{file}".strip()
-
-
-def _uploads(seen: Report) -> str:
-    found = seen.uploads
-    if found is None:
-        return ""
-    if found.problem:
-        return f"Uploads that never ended could not be counted: {mark_commands(found.problem)}"
-    if not found.count:
-        return ""
-    where = many(found.repositories, "repository", "repositories")
-    return (
-        f"{many(found.count, 'upload')} in {where} never ended (nothing written for a day): "
-        f"{size(found.size)} that no collection frees. The registry removes them itself where "
-        f"{code('storage.maintenance.uploadpurging')} is enabled in its configuration, by default "
-        "after 168h."
-    )

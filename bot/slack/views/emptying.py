@@ -15,21 +15,35 @@ _KEPT = 600
 def before(shown: Request) -> list[Block]:
     """What the request removes; or what it could remove, with the button for it."""
     plan = shown.plan
-    found = plan.get("empty")
-    if not found:
+    seen = plan.get("empty")
+    if not seen:
         return []
     going = plan.get(PLANNED) or []
-    kept = _kept(found["kept"])
+    kept = _kept(seen["kept"])
     if going:
-        return [section("\n".join([_going(going, found), *kept]))]
-    if not found["names"]:
+        return [section("\n".join([_going(going, seen), *kept]))]
+    if not seen["names"]:
         return [section("\n".join(kept))] if kept else []
-    text = f"*{_count(found['names'])}*: {_names(found['names'])}. They stay."
+    text = f"*{_count(seen['names'])}*: {_names(seen['names'])}. They stay."
     block = section("\n".join([text, *kept]))
     if shown.state is State.PENDING:
-        count = _count(found["names"])
+        count = _count(seen["names"])
         block["accessory"] = button(f"Remove {count} too", "remove_empty", shown.token)
     return [block]
+
+
+def found(seen: Mapping[str, Any]) -> list[Block]:
+    """What a dry run found, and how they go."""
+    kept = _kept(seen["kept"])
+    if not seen["names"]:
+        return [section("\n".join(kept))] if kept else []
+    how = (
+        "No collection removes them by itself; the request for one has a button for it."
+        if seen["removable"]
+        else "They stay: the bot may not write to the storage, or pushes go on while it collects."
+    )
+    text = f"*{_count(seen['names'])}*: {_names(seen['names'])}. {how}"
+    return [section("\n".join([text, *kept]))]
 
 
 def is_whole(shown: Request) -> bool:

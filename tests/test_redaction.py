@@ -14,15 +14,13 @@ import sqlalchemy as sa
 import structlog
 from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.registry.auth import Credentials
 from bot.registry.client import RegistryClient
 from bot.registry.errors import RegistryError
 from bot.settings import SettingsError
-from bot.slack.app import _Intake, _nothing
-from bot.slack.opening import Opener
+from bot.slack.recording import Outcome, Recorder
 from bot.store.store import Store, StoreUnusable
 from bot.telemetry import Redactor, configure_logging
 from tests.support.settings_file import GOOD, REGISTRY, SECRETS, Writer
@@ -172,22 +170,12 @@ async def test_a_row_that_cannot_be_written_is_logged_without_its_values(
 ) -> None:
     store = await Store.open(f"sqlite:///{tmp_path}/bot.db")
     async with store.transaction() as tx:
-        await tx.conn.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
-    intake = _Intake(store, Opener(AsyncWebClient()), lambda *_: None, _nothing)
-
-    async def ack(**_: object) -> None:
-        pass
-
-    body = {
-        "user_id": "U1",
-        "team_id": "T1",
-        "channel_id": "C1",
-        "text": f"deny R1 {WORD}",
-        "trigger_id": f"1.{WORD}",
-        "response_url": f"http://emulator.corp/hooks/{WORD}",
-    }
-    await intake.command(ack, body)
+        await tx.conn.execute(sa.text("ALTER TABLE jobs RENAME COLUMN payload TO away"))
+    row = {"text": f"deny R1 {WORD}", "response_url": f"http://emulator.corp/hooks/{WORD}"}
+    recorder = Recorder(store, 10)
+    outcome = await recorder.record("command", f"slack:1.{WORD}", row, 60.0, among=("command",))
     said = out.getvalue()
     await store.close()
-    assert "no such table" in said
+    assert outcome is Outcome.FAILED
+    assert "has no column named payload" in said
     assert WORD not in said

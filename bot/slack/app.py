@@ -6,7 +6,6 @@ person is told that it was not recorded. The one thing that comes before the row
 modal: its trigger lives no longer than the acknowledgement may take.
 """
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from bot.slack import payloads, submissions
 from bot.slack.gate import Gate, is_urgent
 from bot.slack.opening import FORM, Opener, title_for
 from bot.slack.payloads import Body, Row
+from bot.slack.recording import Outcome, Recorder
 from bot.slack.views import modals
 from bot.store.store import Store
 
@@ -117,10 +117,9 @@ class _Intake:
     ) -> None:
         self._gate = gate
         self._bot_id = bot_id
-        self._store = store
+        self._recorder = Recorder(store, gate.waiting)
         self._opener = opener
         self._suggest = suggest
-        self._writing: set[asyncio.Task[bool]] = set()
 
     async def command(self, ack: Ack, body: Body) -> None:
         start = time.monotonic()
@@ -191,33 +190,14 @@ class _Intake:
     async def _record(self, kind: str, key: str, row: Row, start: float) -> str:
         """Store it; what to say where it is not recorded, "" where it is."""
         left = start + _ALL_SECONDS - time.monotonic()
-        writing = asyncio.create_task(self._write(kind, key, row))
-        # Kept, and never waited for again: a database that is locked hears of the end of our
-        # patience only when it answers, and by then Slack has shown an error.
-        self._writing.add(writing)
-        writing.add_done_callback(self._written)
-        done, _ = await asyncio.wait([writing], timeout=max(0.0, min(_STORE_SECONDS, left)))
-        if not done:
-            writing.cancel()
-            log.error("not recorded in time", kind=kind)
-            return _NOT_RECORDED
-        if writing.exception() is not None:
-            return _NOT_RECORDED
-        return "" if writing.result() else self._gate.crowded()
-
-    async def _write(self, kind: str, key: str, row: Row) -> bool:
-        """Queue the job; False where too many wait already."""
         urgent = is_urgent(row)
-        async with self._store.transaction() as tx:
-            waiting = await tx.jobs.waiting([URGENT] if urgent else ORDINARY)
-            if waiting >= self._gate.waiting:
-                return False
-            # It may be there already, as Slack (or a finger) sent the same thing twice: that one is
-            # recorded, which is all the acknowledgement says.
-            await tx.jobs.add(URGENT if urgent else kind, row, dedupe=key)
-        return True
-
-    def _written(self, writing: asyncio.Task[bool]) -> None:
-        self._writing.discard(writing)
-        if not writing.cancelled() and (error := writing.exception()) is not None:
-            log.error("not recorded", exc_info=error)
+        outcome = await self._recorder.record(
+            URGENT if urgent else kind,
+            key,
+            row,
+            min(_STORE_SECONDS, left),
+            among=(URGENT,) if urgent else ORDINARY,
+        )
+        if outcome is Outcome.CROWDED:
+            return self._gate.crowded()
+        return "" if outcome is Outcome.RECORDED else _NOT_RECORDED

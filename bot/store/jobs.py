@@ -5,7 +5,7 @@ number that grows with every claim: a process that was paused and wakes up with 
 can write nothing any more.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,15 @@ def _locked() -> sa.ColumnElement[bool]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A job for something that came in; `dedupe` exists once for ever, such as a trigger's id."""
+
+    kind: str
+    payload: Mapping[str, Any]
+    dedupe: str
+
+
 class Jobs:
     """The queue."""
 
@@ -96,6 +105,19 @@ class Jobs:
             dedupe=dedupe,
         )
         return bool((await self._conn.execute(statement)).rowcount)
+
+    async def add_all(self, incoming: Sequence[Incoming]) -> None:
+        """Queue many at once; those that are there already stay as they are."""
+        if not incoming:
+            return
+        statement = insert_ignore(self._conn, jobs).values(
+            exclusive=False, run_at=db_now(), created_at=db_now()
+        )
+        rows = [
+            {"kind": one.kind, "payload": dict(one.payload), "dedupe": one.dedupe}
+            for one in incoming
+        ]
+        await self._conn.execute(statement, rows)
 
     async def begin(self, kind: str, payload: Mapping[str, Any], worker: str, lease: float) -> Job:
         """A job that belongs to `worker` from its first moment: nobody else ever sees it queued."""

@@ -76,6 +76,8 @@ class Store:
         self._lease = lease
         # SQLite has one writer; queueing here is fairer than its busy polling.
         self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        # Whoever is in no hurry queues before the queue: an urgent write waits for two at most.
+        self._patient = asyncio.Lock()
         # A transaction of SQLite's sees one moment anyway; PostgreSQL must be asked for that.
         self._reads: dict[str, Any] = (
             {"reading": True} if self._writer else {"isolation_level": "REPEATABLE READ"}
@@ -169,7 +171,7 @@ class Store:
 
     @contextlib.asynccontextmanager
     async def transaction(
-        self, job: Job | None = None, *, lease: float | None = None
+        self, job: Job | None = None, *, lease: float | None = None, urgent: bool = False
     ) -> AsyncIterator[Transaction]:
         """Everything inside happens, or nothing does.
 
@@ -178,12 +180,13 @@ class Store:
         job : the work on whose behalf something is written. The first statement proves that
             it is still ours, and extends its lease.
         lease : seconds by which it is extended; by default those given to `open`.
+        urgent : go before others of this process that want to write.
 
         Raises
         ------
         LeaseLost : another process has taken `job` over.
         """
-        async with self._quiet() as tx:
+        async with self._quiet(urgent=urgent) as tx:
             if job is not None:
                 await tx.jobs.renew(job, self._lease if lease is None else lease)
             yield tx
@@ -215,10 +218,12 @@ class Store:
             return await tx.outbox.claim(worker, lease)
 
     @contextlib.asynccontextmanager
-    async def _quiet(self) -> AsyncIterator[Transaction]:
+    async def _quiet(self, *, urgent: bool = False) -> AsyncIterator[Transaction]:
         """A transaction that wakes nobody up."""
         async with contextlib.AsyncExitStack() as stack:
             if self._writer:
+                if not urgent:
+                    await stack.enter_async_context(self._patient)
                 await stack.enter_async_context(self._writer)
             try:
                 conn = await stack.enter_async_context(unbroken(self._engine.begin()))

@@ -18,9 +18,10 @@ class Replica:
     `site` is the address of its own small server; `log` is the file with all that it said.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path, ready: Path) -> None:
         self.process = process
         self.log = log
+        self._ready = ready
         self.site = ""
 
     @classmethod
@@ -51,7 +52,7 @@ class Replica:
                 stdout=output,
                 stderr=output,
             )
-        replica = cls(process, log)
+        replica = cls(process, log, ready)
         async with asyncio.timeout(30):
             while not (ready.exists() and ready.read_text()):
                 if not replica.is_alive:
@@ -74,6 +75,15 @@ class Replica:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
+
+    async def tasks(self) -> int:
+        """How many tasks it has right now."""
+        before = self._ready.read_text()
+        self.signal(signal.SIGUSR1)
+        async with asyncio.timeout(20):
+            while not (told := self._ready.read_text()[len(before) :]).endswith("\n"):
+                await asyncio.sleep(0.02)
+        return int(told)
 
     async def ended(self, timeout: float = 20.0) -> int:
         """Wait for its end; its exit code."""

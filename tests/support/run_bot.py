@@ -2,11 +2,13 @@
 
 Usage: python run_bot.py CONFIG READY_FILE [--unhurried]
 
-With --unhurried it waits as long as it does for its users.
+With --unhurried it waits as long as it does for its users. On SIGUSR1 it adds to READY_FILE how
+many tasks it has.
 """
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,11 +23,20 @@ TIMING = Timing(
 
 
 def main(config: str, ready: str, how: str = "") -> None:
-    # Everything, and without the secrets: what only their values betray must not be said at all.
-    configure_logging("debug")
+    # Without the secrets: what only their values betray must not be said at all.
+    configure_logging()
     timing = Timing() if how == "--unhurried" else TIMING
     settings = load(Path(config), os.environ)
-    asyncio.run(serve(settings, timing, lambda site: Path(ready).write_text(site) and None))
+
+    def started(site: str) -> None:
+        Path(ready).write_text(site)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, count)
+
+    def count() -> None:
+        with Path(ready).open("a") as file:
+            file.write(f"\n{len(asyncio.all_tasks())}\n")
+
+    asyncio.run(serve(settings, timing, started))
 
 
 if __name__ == "__main__":

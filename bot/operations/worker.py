@@ -117,7 +117,7 @@ class Worker:
                 await self._wait()
             else:
                 self._busy[job.kind] += 1
-                task = asyncio.create_task(self.carry_out(job))
+                task = asyncio.create_task(self._guarded(job))
                 self._tasks.add(task)
                 task.add_done_callback(functools.partial(self._ended, job.kind))
         await self._drain()
@@ -160,6 +160,13 @@ class Worker:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _guarded(self, job: Job) -> None:
+        """Do one; where the store takes no word of how it ended, its lease runs out."""
+        try:
+            await self.carry_out(job)
+        except Exception:
+            log.exception("job left to its lease", job=job.id, kind=job.kind)
 
     async def carry_out(self, job: Job) -> None:
         """Do one claimed job, with a heartbeat; cancelled, it is handed over to whoever is next."""

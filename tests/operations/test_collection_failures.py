@@ -1,5 +1,7 @@
 """Whatever fails around a collection: people learn what to do, and the registry takes pushes."""
 
+import contextlib
+import dataclasses
 import os
 import shlex
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bot.registry.client import UploadSupport
+from bot.registry.client import RegistryClient, UploadSupport
 from bot.registry.errors import StorageFull
 from bot.rules.approval import State
 from tests.support.controlled_registry import ControlledRegistry
@@ -205,4 +207,53 @@ async def test_the_bots_own_disk_fills_up_during_the_collection(
         assert ended.state is State.PARTLY_DONE, ended.result
         assert "the disk is full, so what it printed is lost" in ended.result["why"]
         assert ended.result["freed_blobs"] == len(lost)  # measured: no output is needed for that
+        assert await writable(rig)
+
+
+async def test_the_bots_store_is_full_during_the_collection(
+    tmp_path: Path, controlled: ControlledRegistry, mounted: ExitStack
+) -> None:
+    """No step can be written down, so none is taken; with room again it ends by itself."""
+    disk = mounted.enter_context(small_disk(tmp_path / "bot", "4m"))
+    gate = tmp_path / "gate"
+    hold = f"touch {gate}.holding; while [ ! -e {gate} ]; do sleep 0.02; done"
+    collect = (program(tmp_path, "gc", only_really(f"{hold}; {REALLY}")),)
+    settings = controlled.settings(collect=collect)
+    async with Rig.open(disk.path, controlled.url, gc=settings) as rig:
+        lost = await garbage(controlled)
+        request = await rig.gc()
+        await rig.approve(request)
+        async with rig.working():
+            await rig.until(request, lambda _: Path(f"{gate}.holding").exists())
+            disk.fill()
+            gate.touch()
+            await rig.until(request, lambda _: not lost & controlled.blob_digests())
+            assert (await rig.get(request)).state is State.RUNNING
+            disk.empty()
+            ended = await rig.until(request, lambda r: not r.state.is_open)
+        assert ended.result["freed_blobs"] == len(lost)
+        assert await writable(rig)
+
+
+async def test_a_second_registry_on_the_storage_that_takes_pushes(
+    tmp_path: Path, controlled: ControlledRegistry, mounted: ExitStack
+) -> None:
+    """It is one of `write_urls`, and the switch has forgotten it."""
+    second = ControlledRegistry(tmp_path / "second")
+    text = second.config_path.read_text().replace(str(second.root), str(controlled.root))
+    second.config_path.write_text(text)
+    second.start()
+    mounted.callback(second.stop)
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings()) as rig:
+        async with contextlib.aclosing(RegistryClient(second.url)) as writer:
+            both = (rig.registry.client, writer)
+            rig.ctx.registries["corp"] = dataclasses.replace(rig.registry, writers=both)
+            lost = await garbage(controlled)
+
+            ended = await rig.done(await rig.gc())
+
+        assert ended.state is State.FAILED, ended.result
+        assert f"{second.url} still accepts uploads after the switch" in ended.result["why"]
+        assert "start_read_only must really make the registry read-only" in ended.result["why"]
+        assert lost <= controlled.blob_digests()
         assert await writable(rig)

@@ -9,7 +9,7 @@ from bot.gc.executor import Executor
 from bot.operations import emptying, requesting, untagged
 from bot.operations.context import Asked, Context, Registry
 from bot.operations.errors import Refusal
-from bot.rules.approval import Draft
+from bot.rules.approval import Draft, Request, State
 from bot.rules.policy import Action
 
 
@@ -119,6 +119,12 @@ async def obstacle_of(collector: Executor) -> str | None:
         return f"{error.sentence} {error.hint}".strip()
 
 
+def _waits_behind(other: Request, asked: Asked) -> bool:
+    """Whether an emergency does not mind: somebody else asked, and nobody has agreed to it yet."""
+    undecided = other.state is State.PENDING and other.requester != asked.actor.user
+    return asked.emergency and undecided
+
+
 async def request_collection(
     ctx: Context,
     asked: Asked,
@@ -143,7 +149,7 @@ async def request_collection(
         others = [
             other
             for other in await tx.requests.open_on(registry.name, Action.GC)
-            if other.id != instead_of
+            if other.id != instead_of and not _waits_behind(other, asked)
         ]
         windows = await tx.windows.open_on(registry.name)
     if others:

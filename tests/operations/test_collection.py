@@ -1,6 +1,7 @@
 """Collections on a real registry, switched by real commands, with real bytes."""
 
 import asyncio
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -8,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from bot.operations import approvals
-from bot.operations.collection_request import preview
+from bot.operations.collection_request import preview, request_collection
+from bot.operations.context import Asked
 from bot.operations.errors import Refusal
 from bot.registry.client import UploadSupport
 from bot.rules.approval import Request, State
+from bot.rules.policy import Action, Actor, Emergency
 from bot.store.outbox import FILE
 from tests.support.controlled_registry import ControlledRegistry
 from tests.support.images import pull, push_image, push_index
-from tests.support.rig import BOB, Rig
+from tests.support.rig import BOB, CHANNEL, TEAM, Rig, policy
 
 pytestmark = pytest.mark.anyio
 
@@ -243,6 +246,30 @@ async def test_one_collection_at_a_time(tmp_path, controlled) -> None:
         first: Request = await rig.gc()
         with pytest.raises(Refusal, match=first.name):
             await rig.gc()
+
+
+async def test_an_emergency_does_not_wait_for_what_nobody_has_decided(tmp_path, controlled) -> None:
+    glass = Emergency(True, frozenset({Action.GC}), ("leads",), 20, ("leads",))
+    rules = dataclasses.replace(policy(), emergency=glass)
+    async with Rig.open(tmp_path, controlled.url, gc=controlled.settings(), rules=rules) as rig:
+        await push_image(controlled.url, "a", "1")
+        pending = await rig.gc()
+        full = Asked(Actor(BOB, TEAM), CHANNEL, "the disk is full, all waits", emergency=True)
+
+        async def ask() -> Request:
+            draft = await request_collection(
+                rig.ctx, full, rig.registry, delete_untagged=False, name="ask"
+            )
+            return await rig._submit(draft)
+
+        urgent = await ask()
+        assert urgent.emergency
+        with pytest.raises(Refusal, match=urgent.name):
+            await ask()
+        await rig.decide(approvals.cancel, urgent, BOB)
+        await rig.approve(pending)
+        with pytest.raises(Refusal, match=f"{pending.name} asks .* already; it is approved"):
+            await ask()
 
 
 async def test_offline_mode_stops_the_registry_instead(tmp_path, controlled) -> None:

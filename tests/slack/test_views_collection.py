@@ -120,13 +120,13 @@ def test_the_proof_for_untagged_manifests_is_told_before_and_after() -> None:
     preview = {"blobs": 1, "bytes": 1, "manifests": [digest(1)], "proof": proof}
     shown = request(_pending(preview=preview, delete_untagged=True))
     check(shown)
-    assert "No tag needs one: 1,234 tags in 1 repository were read." in read(shown)
+    assert "No tag needs one (read: 1,234 tags in 1 repository)." in read(shown)
     assert "Attestations" not in read(shown)
     unproven = {**preview, "proof": None, "unproven": "there was no time"}
     unknown = read(request(_pending(preview=unproven, delete_untagged=True)))
     assert "is not known yet, as there was no time." in unknown
     ended = read(request(_ended(manifests=1, proof={**proof, "repositories": 56})))
-    assert "no tag needed them: 1,234 tags in 56 repositories were read before" in ended
+    assert "no tag needed them (read: 1,234 tags in 56 repositories)" in ended
 
 
 def test_open_windows_can_each_be_ended() -> None:
@@ -330,7 +330,7 @@ def test_a_dry_run_lists_manifests_and_windows() -> None:
     assert "No tag needs them" not in read(shown)
     proof = Proven(2, 30, 40)
     proven = collection.dry_run("corp", Preview(1, (digest(1),), 1, "", "", proof), [])
-    assert "No tag needs them: 30 tags in 2 repositories were read." in read(proven)
+    assert "No tag needs them (read: 30 tags in 2 repositories)." in read(proven)
 
 
 def test_a_dry_run_with_very_much() -> None:

@@ -83,11 +83,11 @@ def _before(shown: Request) -> list[Block]:
 
 def _proof(seen: Mapping[str, Any]) -> str:
     """Whether a tag needs one of the untagged manifests, as far as the preview could tell."""
-    again = "read again while pushes are refused, and if one needs any, nothing is collected."
+    again = "All are read again while pushes are refused; if one needs any, nothing is collected."
     if seen.get("proof"):
-        return f"No tag needs one: {_read(seen['proof'])} were read. They are {again}"
+        return f"No tag needs one (read: {_read(seen['proof'])}). {again}"
     if seen.get("unproven"):
-        return f"Whether a tag needs one is not known yet, as {seen['unproven']}. All are {again}"
+        return f"Whether a tag needs one is not known yet, as {seen['unproven']}. {again}"
     return "Attestations that refer to an image by subject go, too: nothing is read to spare them."
 
 
@@ -168,7 +168,7 @@ def _report(shown: Request) -> str:
     if result.get("manifests") and shown.state is State.DONE:
         lines.append(f"*Deleted* {many(result['manifests'], 'untagged manifest')}")
     if result.get("proof"):
-        lines.append(f"*Proof* no tag needed them: {_read(result['proof'])} were read before")
+        lines.append(f"*Proof* no tag needed them (read: {_read(result['proof'])})")
     lines += emptying.after(shown)
     left = result.get("left_blobs")
     if left:
@@ -284,7 +284,7 @@ def dry_run(
             section(f"It would delete {many(len(seen.manifests), 'untagged manifest')}: {names}")
         )
     if seen.proof:
-        blocks.append(section(f"No tag needs them: {_read(seen.proof.counts())} were read."))
+        blocks.append(section(f"No tag needs them (read: {_read(seen.proof.counts())})."))
     if windows:
         lines = [f"*{name}* {size(n)} until {when(until)}" for name, n, until in windows]
         count = fitting(lines, 2000)

@@ -41,6 +41,7 @@ RUNNING_TIMEOUT = 30.0
 """Seconds that a `running` command may take."""
 
 _REMOTE_GRACE = 10.0
+_ATTEMPTS = 10
 
 
 class CommandExecutor(KeepsFiles):
@@ -105,7 +106,7 @@ class CommandExecutor(KeepsFiles):
 
     def unfinished(self) -> str:
         """The key of a command of an earlier process that still runs; "" if there is none."""
-        return self._commands.unfinished
+        return self._commands.turns.unfinished()
 
     async def switch_off_writes(self, job: str, fence: Fence = unfenced) -> None:  # noqa: ARG002
         """Run `start_read_only`, or `stop` in offline mode. Raises CommandFailed."""
@@ -121,7 +122,7 @@ class CommandExecutor(KeepsFiles):
 
         Only after `collecting` or `wait_until_gone` has shown that no collection runs.
         """
-        await self._commands.run("start", self.settings.start, fence)
+        await self._commands.run("start", self.settings.start, fence, self._lock.is_held)
 
     async def clear_cache(self, fence: Fence = unfenced) -> None:
         """Run `clear_cache`, if there is one. Raises CommandFailed."""
@@ -222,13 +223,22 @@ class CommandExecutor(KeepsFiles):
         self, argv: Sequence[str], job: str, fence: Fence, *, dry_run: bool
     ) -> Collection:
         self._files.prepared()
+        for _ in range(_ATTEMPTS):
+            turn = await self._commands.turns.take()
+            try:
+                await fence()
+                with self._files.writing():
+                    lock = self._lock.acquire() if turn.enter() else None
+                if lock is not None:
+                    return self._spawn(argv, job, lock, dry_run=dry_run)
+            finally:
+                turn.end()
+            await asyncio.sleep(0.05)  # somebody may just be looking whether it is held
+        raise already_running()
+
+    def _spawn(self, argv: Sequence[str], job: str, lock: int, *, dry_run: bool) -> Collection:
         output = self._files.output(job, dry_run=dry_run)
-        with self._files.writing():
-            lock = await self._take_lock()
         try:
-            # In this order: while we hold the lock nobody makes the registry writable, so a
-            # successor who came before is seen, and one who comes later waits.
-            await fence()
             with (
                 self._files.writing(),
                 output.stdout.open("wb") as stdout,
@@ -243,13 +253,6 @@ class CommandExecutor(KeepsFiles):
         with contextlib.suppress(OSError):  # a help for kill_orphan only, which can do without
             self._files.of_job(job, "pid").write_text(leader, encoding="ascii")
         return Collection(child, self._lock, output, dry_run, not self.settings.running)
-
-    async def _take_lock(self) -> int:
-        for _ in range(10):
-            if (lock := self._lock.acquire()) is not None:
-                return lock
-            await asyncio.sleep(0.05)  # somebody may just be looking whether it is held
-        raise already_running()
 
     async def _kill(self, collection: Collection) -> bool:
         gone = await collection.kill()

@@ -1,6 +1,6 @@
 """The operator's short commands: run to their end, and told where they fail."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bot.gc import process
 from bot.gc.argv import quoted
@@ -8,6 +8,7 @@ from bot.gc.errors import CommandFailed
 from bot.gc.executor import Fence
 from bot.gc.files import JobFiles
 from bot.gc.turn import Turn, Turns
+from bot.gc.words import already_running
 
 SWITCH_TIMEOUT = 300.0
 """Seconds that a start, stop or clear_cache command may take."""
@@ -22,30 +23,36 @@ class Commands:
         self._files = files
         self._timeout = timeout
         self.environ = process.environment(environ)
-        lock, noted = files.of_registry("switch.lock"), files.of_registry("switch.json")
-        self._turns = Turns(lock, noted, timeout)
+        turn, begun = files.of_registry("turn"), files.of_registry("begun.json")
+        self.turns = Turns(turn, begun, timeout)
 
-    @property
-    def unfinished(self) -> str:
-        """The key of a command that an earlier process `run` and that still runs; "" if none."""
-        return self._turns.unfinished()
-
-    async def run(self, field: str, words: tuple[str, ...], fence: Fence) -> None:
+    async def run(
+        self,
+        field: str,
+        words: tuple[str, ...],
+        fence: Fence,
+        collecting: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Run one, after that of an earlier process and right after the fence.
 
-        Raises CommandFailed unless it ends with 0.
+        Raises CommandFailed unless it ends with 0, or where there is a collection at that moment.
         """
         if not words:
             raise CommandFailed(
                 f"No `{field}` command is set.", f"Add `{field}` to the registry's gc settings."
             )
         self._files.prepared()
-        turn = await self._turns.take()
-        try:
-            await fence()
-            code, said = await self.ask(field, words, self._timeout, turn)
-        finally:
-            turn.end()
+        while True:
+            turn = await self.turns.take()
+            try:
+                await fence()
+                if turn.enter():
+                    if collecting():
+                        raise already_running()
+                    code, said = await self.ask(field, words, self._timeout, turn)
+                    break
+            finally:
+                turn.end()
         if code:
             raise CommandFailed(
                 f"`{field}` failed: `{words[0]}` {how(code)}.{said}",

@@ -1,18 +1,21 @@
-"""Turns at the commands that switch a registry, between processes of one host.
+"""Turns at what the bot runs on its host for one registry, between processes of the bot.
 
 A command outlives the process that ran it, if that is killed. Another one beside it would race:
 whichever ends last decides whether pushes are taken, and nobody looks any more. So each is noted
 as it begins, and whoever comes next waits for it.
 
 Between asking whether one is still in charge and beginning a command a process can be paused, and
-wake up hours later. So both happen under a lock: a successor that holds it knows that no such
-command is still to come.
+wake up hours later. So a turn is taken before asking, and taking one ends all that were taken
+before: who finds at last that the turn is over asks again. Only from there to the beginning of the
+command, which is no moment at all, a lock is held that makes others wait.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +24,28 @@ from bot.gc import process
 from bot.gc.errors import CommandFailed
 
 _PAUSED = 10.0
-"""Seconds to wait for the lock; it is held for as long as a question to the store takes."""
+"""Seconds to wait for one who was paused with the lock, before that is told."""
 
 _PAUSE = 0.05
 
 
 @dataclass(slots=True)
 class Turn:
-    """The right to begin a command; `end` gives it back, and may be called again."""
+    """A turn that was taken: its own file, which lies at `path` until somebody takes another."""
 
     descriptor: int | None
+    path: Path
     noted: Path
+
+    def enter(self) -> bool:
+        """Whether it still lasts; from then on nobody can take another one until it is ended."""
+        if self.descriptor is None:
+            return True
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False  # somebody is taking one
+        return _is_at(self.descriptor, self.path)
 
     def began(self, field: str, pid: int) -> None:
         """Write down what was begun, and let others have their turn."""
@@ -41,7 +55,7 @@ class Turn:
         self.end()
 
     def end(self) -> None:
-        """Give it back."""
+        """Give it back; it may be given back already."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
@@ -52,12 +66,12 @@ class Turns:
 
     Parameters
     ----------
-    lock, noted : the files of this registry for the lock and for the command that was begun.
+    path, noted : the files of this registry for the turn and for the command that was begun.
     timeout : seconds that a command may take; its process would have ended it then.
     """
 
-    def __init__(self, lock: Path, noted: Path, timeout: float) -> None:
-        self._lock = process.LockFile(lock)
+    def __init__(self, path: Path, noted: Path, timeout: float) -> None:
+        self._path = path
         self._noted = noted
         self._timeout = timeout
 
@@ -67,9 +81,9 @@ class Turns:
         return field if pid and process.age(pid) < self._timeout else ""
 
     async def take(self) -> Turn:
-        """Wait for the command of an earlier process, and for the lock.
+        """Wait for the command of an earlier process, and take the next turn.
 
-        Raises CommandFailed where another process has the lock and does not go on.
+        Raises CommandFailed where another process is in its own and does not go on.
         """
         while self.unfinished():  # noqa: ASYNC110 - another process's command rings no bell
             await asyncio.sleep(_PAUSE)
@@ -79,18 +93,33 @@ class Turns:
         deadline = time.monotonic() + _PAUSED
         while True:
             try:
-                descriptor = self._lock.acquire()
+                taken = self._taken()
             except OSError:
-                return Turn(None, self._noted)  # no files can be written: a restart goes on
-            if descriptor is not None:
-                return Turn(descriptor, self._noted)
+                return Turn(None, self._path, self._noted)  # a full disk stops no restart
+            if taken is not None:
+                return Turn(taken, self._path, self._noted)
             if time.monotonic() >= deadline:
                 raise CommandFailed(
-                    "Another process of the bot stopped in the moment in which it wanted to "
-                    "switch the registry.",
+                    "Another process of the bot stopped in the moment in which it ran a command "
+                    "on the registry.",
                     "End it, or let it go on: it is paused.",
                 )
             await asyncio.sleep(_PAUSE)
+
+    def _taken(self) -> int | None:
+        """A descriptor of a new file in place of the last one; None if that one is locked."""
+        last = process.LockFile(self._path).acquire()
+        if last is None:
+            return None
+        try:
+            if not _is_at(last, self._path):
+                return None  # somebody was faster
+            draft = self._path.with_suffix(f".{secrets.token_hex(8)}")
+            made = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            draft.replace(self._path)
+            return made
+        finally:
+            os.close(last)
 
     def _left(self) -> tuple[str, int]:
         """What was begun last and has not ended, with its process id; 0 if there is nothing."""
@@ -100,3 +129,11 @@ class Turns:
         except (OSError, ValueError, KeyError, TypeError):
             return "", 0
         return (field, pid) if process.is_alive(pid, started) else ("", 0)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is the one that lies there."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -53,7 +53,7 @@ async def _doomed(
     words = [sys.executable, "-c", SWITCHES, str(state), *_gated(directory)]
     doomed = subprocess.Popen(words)
     await _until(directory / "begun")
-    await _until(state / "corp.switch.json")
+    await _until(state / "corp.begun.json")
     doomed.send_signal(number)
     return doomed
 
@@ -86,10 +86,10 @@ async def test_the_command_of_a_dead_process_is_waited_for(
 async def test_one_that_does_not_end_is_ended(state_dir: Path, tmp_path: Path) -> None:
     doomed = await _doomed(state_dir, tmp_path, signal.SIGKILL)
     doomed.wait(10)
-    turns = turn.Turns(state_dir / "corp.switch.lock", state_dir / "corp.switch.json", 0.0)
+    turns = turn.Turns(state_dir / "corp.turn", state_dir / "corp.begun.json", 0.0)
     async with asyncio.timeout(20):
         (await turns.take()).end()
-    left = json.loads((state_dir / "corp.switch.json").read_text())
+    left = json.loads((state_dir / "corp.begun.json").read_text())
     assert not process.is_alive(left["pid"], left["started"])
     assert not (tmp_path / "ended").exists()
 
@@ -110,45 +110,67 @@ async def test_who_is_not_in_charge_runs_no_command(executors: Executors, tmp_pa
     assert not await executor.collecting()
 
 
-async def test_a_successor_waits_for_who_is_about_to_collect(
-    executors: Executors, tmp_path: Path
-) -> None:
-    """Paused between asking and beginning, a process may begin whenever it wakes up."""
-    asked, goes_on = asyncio.Event(), asyncio.Event()
+class Paused:
+    """A fence in which a process is paused; when it goes on, somebody else is in charge."""
 
-    async def paused() -> None:
-        asked.set()
-        await goes_on.wait()
+    def __init__(self) -> None:
+        self.asked, self.goes_on = asyncio.Event(), asyncio.Event()
+        self._asked = 0
 
-    waking = executors(collect=("touch", str(tmp_path / "begun")))
-    task = asyncio.create_task(
-        waking.collect(dry_run=False, delete_untagged=False, job="R7", fence=paused)
-    )
-    await asked.wait()
-    assert await executors().collecting()
-    goes_on.set()
-    await asyncio.gather(task, return_exceptions=True)
-    assert (tmp_path / "begun").exists()
-    assert not await executors().collecting()
+    async def __call__(self) -> None:
+        self._asked += 1
+        if self._asked > 1:
+            raise NotInCharge
+        self.asked.set()
+        await self.goes_on.wait()  # the answer was yes, long ago
 
 
-async def test_a_successor_does_not_switch_beside_who_is_about_to(
-    executors: Executors, monkeypatch: pytest.MonkeyPatch
+async def test_who_was_paused_after_asking_asks_again(executors: Executors, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    acts = ("touch", str(trace))
+    waking = executors(collect=acts, start_read_only=acts)
+    for act in (
+        lambda fence: waking.switch_off_writes("R7", fence),
+        lambda fence: waking.collect(dry_run=False, delete_untagged=False, job="R7", fence=fence),
+    ):
+        paused = Paused()
+        task = asyncio.create_task(act(paused))
+        await paused.asked.wait()
+        successor = executors(start=("true",))
+        assert not await successor.collecting()
+        await successor.switch_on_writes("R7")
+        paused.goes_on.set()
+        with pytest.raises(NotInCharge):
+            await task
+    assert not trace.exists()
+
+
+async def test_one_paused_in_its_turn_is_told(
+    executors: Executors, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turn, "_PAUSED", 0.2)
-    asked, goes_on = asyncio.Event(), asyncio.Event()
-
-    async def paused() -> None:
-        asked.set()
-        await goes_on.wait()
-
-    task = asyncio.create_task(executors().switch_off_writes("R7", paused))
-    await asked.wait()
+    await executors(clear_cache=("true",)).clear_cache()
+    paused = await turn.Turns(state_dir / "corp.turn", state_dir / "corp.begun.json", 1.0).take()
+    assert paused.enter()
     with pytest.raises(CommandFailed, match="stopped in the moment"):
         await executors().switch_on_writes("R7")
-    goes_on.set()
-    await task
+    paused.end()
     await executors().switch_on_writes("R7")
+
+
+async def test_nothing_is_started_beside_a_collection(
+    executors: Executors, registry: ControlledRegistry, filled: Filled, tmp_path: Path
+) -> None:
+    """Whoever looked saw none; one that began since is seen at the last moment."""
+    gate = tmp_path / "gate"
+    collecting = executors(collect=registry.slow_collect(gate))
+    task = asyncio.create_task(collecting.collect(dry_run=False, delete_untagged=False, job="R7"))
+    await _until(gate.with_name("gate.holding"))
+    with pytest.raises(CommandFailed, match="already running"):
+        await executors(start=("touch", str(tmp_path / "started"))).switch_on_writes("R7")
+    assert not (tmp_path / "started").exists()
+    gate.touch()
+    await task
 
 
 @pytest.mark.parametrize("how", ["abort", "timeout"])

@@ -33,6 +33,13 @@ _DRIVERS = {
 _PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 _LOOKING = ("busy_timeout=10000", "query_only=ON")
 
+_IDLE = 10.0
+"""Seconds after which PostgreSQL ends a transaction in which nothing happens.
+
+A process that is paused inside one would keep its rows from its successor for as long as it is
+paused. SQLite knows no such limit.
+"""
+
 
 class StoreUnusable(Exception):
     """The database cannot be opened, or is locked for too long. `hint` says what to do."""
@@ -284,6 +291,8 @@ def _engine(url: str, *, looking: bool = False) -> AsyncEngine:
         ) from error
     if kind == "sqlite":
         _prepare_sqlite(engine, _LOOKING if looking else _PRAGMAS)
+    else:
+        _prepare_postgresql(engine)
     return engine
 
 
@@ -291,6 +300,15 @@ def _reason(error: Exception) -> str:
     """What the driver said, without the statement and the links that the library adds."""
     original = getattr(error, "orig", None) or error
     return f"{type(original).__name__}: {str(original)[:200]}"
+
+
+def _prepare_postgresql(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {int(_IDLE * 1000)}")
+        cursor.close()
+        connection.commit()
 
 
 def _prepare_sqlite(engine: AsyncEngine, pragmas: Sequence[str]) -> None:

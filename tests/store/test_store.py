@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.registry.manifest import OCI_MANIFEST, RawManifest
 from bot.store import schema
-from bot.store.jobs import LeaseLost
+from bot.store import store as store_module
+from bot.store.jobs import Job, LeaseLost
 from bot.store.store import Store, StoreUnusable, Transaction
 from tests.support.planted import SECRET
+from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -282,3 +285,34 @@ async def test_cancelled_work_never_holds_the_database(store: Store) -> None:
         found = {row[0]: row[1] for row in await tx.conn.execute(counts)}
     assert set(found.values()) == {2}
     assert all(f"free{n}" in found for n in range(120))
+
+
+async def test_a_process_that_is_paused_in_a_transaction_does_not_hold_up_the_others(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_IDLE", 0.5)
+    url = postgres.database()
+    paused, successor = await Store.open(url), await Store.open(url)
+    try:
+        async with paused.transaction() as tx:
+            await tx.jobs.add("work")
+        taken: list[Job] = []
+
+        async def until_taken() -> None:
+            while not taken:
+                job = await successor.claim_job("successor", 60.0)
+                taken.extend([job] if job else [])
+                await asyncio.sleep(0.05)
+
+        async def wakes_up() -> None:
+            async with paused.transaction() as tx:
+                assert await tx.jobs.claim("paused", 60.0)
+                await asyncio.wait_for(until_taken(), 30)
+                await tx.now()
+
+        with pytest.raises(DBAPIError):
+            await wakes_up()
+        assert taken
+    finally:
+        await paused.close()
+        await successor.close()

@@ -83,7 +83,18 @@ async def approve(ctx: Context, tx: Transaction, request: Request, asked: Asked)
     if request.approval == "required":
         await tx.outbox.thread(request.id, "approved", {"by": asked.actor.user})
     verb = "confirmed" if request.approval == "confirm" else "approved"
-    return Said(await tx.requests.get(request.id), f"You {verb} {request.name}; it starts now.")
+    begins = await _begins(tx, request)
+    return Said(await tx.requests.get(request.id), f"You {verb} {request.name}; {begins}.")
+
+
+async def _begins(tx: Transaction, request: Request) -> str:
+    """When it begins; its message says so too where another one holds the registry now."""
+    busy = await tx.jobs.running_exclusive(request.registry)
+    if request.action == Action.LOCK or not busy or not busy[1]:
+        return "it starts now"
+    why = f"R{busy[1]} is at work on {request.registry}: this one begins when that has ended"
+    await tx.requests.change(request.id, progress={**request.progress, "waiting": why})
+    return f"it starts when R{busy[1]} has ended"
 
 
 async def deny(ctx: Context, tx: Transaction, request: Request, asked: Asked) -> Said:

@@ -14,6 +14,10 @@ _KNOWN = 3
 _LOOKED_THROUGH = 20  # many repositories may be empty
 
 Disturbance = Callable[[], Awaitable[str]]
+_ANOTHER_WAY = (
+    "It is another way to the same storage, and a collection beside it would break what is pushed "
+    "there: what switches pushes off must switch this one off, too."
+)
 
 
 async def _undisturbed() -> str:
@@ -71,7 +75,7 @@ class Proof:
                 lambda w=writer: self._takes(w),  # type: ignore[misc]
                 f"{writer.url} does not accept uploads",
                 "Is the bot's account allowed to push to probe_repository, and is the registry "
-                "writable?",
+                "writable? It is not while another program is collecting.",
             )
 
     async def refused(self, disturbance: Disturbance = _undisturbed) -> None:
@@ -87,7 +91,9 @@ class Proof:
             await self._until(
                 lambda w=writer: self._refuses(w),  # type: ignore[misc]
                 f"{writer.url} still accepts uploads after the switch",
-                "start_read_only must really make the registry read-only: "
+                _ANOTHER_WAY
+                if writer is not self._registry.client
+                else "start_read_only must really make the registry read-only: "
                 'REGISTRY_STORAGE_MAINTENANCE_READONLY={"enabled":true}; the variable that ends '
                 "in _ENABLED is ignored by the registry.",
                 disturbance,

@@ -68,11 +68,9 @@ class Office:
         for n in range(rounds):
             if n:
                 await pass_by(self.store, between)
-            notifier = self._notifier()
-            notifier.silence = self.notifier.silence
-            self.notifier = notifier
-            notifier.stop()
-            await notifier.run()
+            self.notifier._again = 0.0  # its pause is over as well
+            self.notifier.stop()
+            await self.notifier.run()
 
     async def waiting(self) -> list[str]:
         """The kinds of letters that are not closed."""
@@ -80,12 +78,13 @@ class Office:
         async with self.store.reading() as tx:
             return list((await tx.conn.execute(query)).scalars())
 
-    def desk(self, number: int) -> "Desk":
-        """A channel that serves the registry, and somebody in it."""
-        user, channel = f"U0{number:03}", f"C0{number:03}"
-        self.slack.add_user(user, f"u{number}")
-        self.slack.add_channel(channel, f"c{number}", [user])
-        return Desk(self, user, channel)
+    def desk(self, number: int, user: str = "") -> "Desk":
+        """A channel that serves the registry, and somebody in it, or `user` outside of Slack."""
+        who, channel = user or f"U0{number:03}", f"C0{number:03}"
+        if not user:
+            self.slack.add_user(who, f"u{number}")
+        self.slack.add_channel(channel, f"c{number}", [] if user else [who])
+        return Desk(self, who, channel)
 
     async def create(self, channel: str, user: str, why: str) -> Request:
         """A request that nobody has told of yet."""
@@ -129,8 +128,24 @@ class Desk:
             await tx.outbox.refresh(old.id)
             await tx.outbox.refresh(copy.id)
 
+    async def answers(self, *texts: str) -> None:
+        """Answers to a command, one after the other, each with a response_url."""
+        async with self._store.transaction() as tx:
+            for text in texts:
+                told = {"user": self.user, "channel": self.channel, "message": message(text)}
+                url = self._office.slack.hooks.issue(self.user, self.channel)
+                await tx.outbox.answer(told, url, self.user)
+
+    async def posts(self, text: str) -> None:
+        """Something for everybody in the channel."""
+        async with self._store.transaction() as tx:
+            told = {"user": self.user, "channel": self.channel, "message": message(text)}
+            await tx.outbox.post(told)
+
     async def edits(self) -> None:
         """The message of the old request, something below it, and its second copy."""
+        if not self.old:
+            return
         number = int(self.old[1:])
         async with self._store.transaction() as tx:
             await tx.outbox.refresh(number)
@@ -166,7 +181,7 @@ class Desk:
 
     def speaks(self, method: str, arguments: Mapping[str, Any]) -> bool:
         """Whether a call says something in this channel, or to this person."""
-        direct = {self.user, self._office.slack.dm(self.user)}
+        direct = {self.user, f"D{self.user[1:]}"}
         to = {arguments.get("channel"), arguments.get("channel_id"), arguments.get("user")}
         return bool(to & {self.channel, *direct})
 

@@ -142,6 +142,10 @@ class Executor(Protocol):
         """
         ...
 
+    def sweep(self) -> None:
+        """Remove the files of jobs that ended long ago."""
+        ...
+
     def forget(self, job: str) -> None:
         """Remove the files of a job."""
         ...

@@ -1,10 +1,12 @@
 """What is kept on disk about the collections of one registry: outputs, plans, notes."""
 
 import contextlib
+import errno
 import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from bot.gc.following import Output
 from bot.gc.report import GcReport, ReportParser
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_OF_JOB = re.compile(r"[^.]+\.(?:(?:dry-run\.)?(?:out|err)|pid|plan\.json)")
+_KEPT = 90 * 86400.0
+"""Seconds for which the files of a job stay: Slack may not have taken its log."""
 
 
 class JobFiles:
@@ -34,7 +39,8 @@ class JobFiles:
         try:
             yield
         except OSError as error:
-            raise self._not_kept(error.strerror or str(error)) from error
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise self._not_kept(error.strerror or str(error), full=full) from error
 
     def report(self, parser: ReportParser, exit_code: int | None) -> GcReport:
         """The report of what was read from the files.
@@ -54,10 +60,12 @@ class JobFiles:
         except OSError:
             return False
 
-    def _not_kept(self, why: str) -> NotKept:
+    def _not_kept(self, why: str, *, full: bool = True) -> NotKept:
         return NotKept(
             f"The bot cannot keep the output of the collection in {self._directory}: {why}.",
-            "Free some space there, on the bot's own disk, then collect again.",
+            "Free some space there, on the bot's own disk, then collect again."
+            if full
+            else "Let the bot's user write there, then collect again.",
         )
 
     def of_registry(self, suffix: str) -> Path:
@@ -113,6 +121,15 @@ class JobFiles:
         for suffix in ("pid", "plan.json"):
             self.of_job(job, suffix).unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        """Remove what is kept of jobs that ended long ago; their logs were delivered."""
+        oldest = time.time() - _KEPT
+        with contextlib.suppress(OSError):
+            for path in self._directory.glob(f"{self.registry}.*"):
+                about = path.name.removeprefix(f"{self.registry}.")
+                if _OF_JOB.fullmatch(about) and path.stat().st_mtime < oldest:
+                    path.unlink()
+
     def write_note(self, job: str, sizes: Mapping[str, int]) -> None:
         """Keep the bytes of each blob that a job is about to delete. Raises NotKept."""
         path = self.prepared() / self.of_job(job, "plan.json").name
@@ -159,6 +176,10 @@ class KeepsFiles:
         and a line says so.
         """
         return self._files.transcript(job, limit)
+
+    def sweep(self) -> None:
+        """Remove the files of jobs that ended long ago."""
+        self._files.sweep()
 
     def forget(self, job: str) -> None:
         """Remove the files of a job, when its log has been delivered."""

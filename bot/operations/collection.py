@@ -182,6 +182,7 @@ class Run:
 
     async def _preflight(self) -> None:
         await self._step(Step.PREFLIGHT)
+        await asyncio.to_thread(self._collector.sweep)
         # Somebody's dry run may still be at work. A `running` command that cannot tell is an error
         # of its own, and says so.
         at_work = await self._collector.collecting()

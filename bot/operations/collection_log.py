@@ -17,7 +17,8 @@ LIMIT = 1 << 20
 _LONGEST_LINE = 2000
 # A registry tells its configuration in some errors, and scripts what they were called with.
 _CONFIGURED = re.compile(
-    r"(\b(?:password|passwd|secret(?:_?key)?|access_?key|account_?key|token)"
+    r"((?<![a-z])(?:password|passwd|secret(?:_?access)?(?:_?key)?|access_?key(?:_?id)?"
+    r"|account_?key|token)"
     r"\\?[\"']?\s*[:=]\s*)\\?[\"']?[^\s\"',}]+",
     re.IGNORECASE,
 )

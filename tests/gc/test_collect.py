@@ -1,6 +1,7 @@
 """Real collections of a real registry."""
 
 import asyncio
+import os
 import stat
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.gc.command import CollectionAborted, CommandFailed, GcOutputError
+from bot.gc.errors import NotKept
 from bot.gc.report import GcProgress
 from tests.gc.conftest import Executors, Filled
 from tests.support.controlled_registry import ControlledRegistry
@@ -131,6 +133,33 @@ async def test_the_log_can_be_read_again_and_forgotten(
     with pytest.raises(GcOutputError, match="never began"):
         fresh.read_log("R1")
     assert {path.name for path in state_dir.iterdir()} == {"corp.lock"}
+
+
+async def test_old_files_of_jobs_are_swept_and_nothing_else(
+    executors: Executors, filled: Filled, state_dir: Path
+) -> None:
+    executor = executors()
+    for job in ("R1", "R2"):
+        await executor.collect(dry_run=True, delete_untagged=False, job=job)
+    executor.write_note("R1", {})
+    others = {"corp.start.log", "corp.switch.json", "corp.eu.R1.out", "other.R1.out"}
+    for name in others:
+        (state_dir / name).touch()
+    for path in state_dir.iterdir():
+        if not path.name.startswith("corp.R2"):
+            os.utime(path, (0, 0))
+    executor.sweep()
+    left = {path.name for path in state_dir.iterdir()} - {"corp.lock"}
+    assert left == {"corp.R2.dry-run.out", "corp.R2.dry-run.err", "corp.R2.pid", *others}
+
+
+async def test_a_state_directory_that_cannot_be_written_to(
+    executors: Executors, filled: Filled, state_dir: Path
+) -> None:
+    (state_dir / "corp.R1.dry-run.out").mkdir(parents=True)  # stands for a wrong owner
+    with pytest.raises(NotKept, match="cannot keep the output") as caught:
+        await executors().collect(dry_run=True, delete_untagged=False, job="R1")
+    assert caught.value.hint == "Let the bot's user write there, then collect again."
 
 
 async def test_the_state_directory_is_private(

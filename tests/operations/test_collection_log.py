@@ -83,6 +83,8 @@ async def test_a_long_one_loses_its_middle_and_says_so(
         f"proxy https://bot:{SECRET[:7]}@registry.corp/v2/",
         "s3: {accesskey: AKIASOMETHING, secretkey: hunter2-not-known}",
         'password: "hunter2-not-known"',
+        "REGISTRY_STORAGE_S3_SECRETKEY=hunter2-not-known",
+        "AWS_SECRET_ACCESS_KEY=hunter2-not-known AWS_ACCESS_KEY_ID=AKIASOMETHING",
         "Authorization: Basic aHVudGVyMjpodW50ZXIy",
     ],
 )

@@ -53,7 +53,7 @@ class Run:
 
         Raises NotKept where its output ended because our disk does not take it.
         """
-        if self._pump is not None and self._pump.done():
+        if self._pump is not None and self._pump.done() and not self._pump.cancelled():
             lost = self._pump.exception()
             if isinstance(lost, NotKept):
                 raise lost

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import aiohttp
@@ -54,6 +55,8 @@ def connections(tls: ssl.SSLContext) -> httpx.AsyncClient:
         transport=_BoundedTransport(verify=tls, client=session),
         timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT),
         headers={"Accept-Encoding": "identity", "User-Agent": "registry-bot"},
+        # Kept cookies would travel with every later request, or fail them all where they are odd.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         trust_env=False,
     )
 

@@ -15,6 +15,12 @@ from tests.support.images import digest_of, push_image
 pytestmark = pytest.mark.anyio
 
 
+async def test_cookies_are_not_kept(fake: FakeV3, v3: RegistryClient) -> None:
+    fake.header("GET /v2/$", "Set-Cookie", "n=\xf9; Path=/")
+    await v3.ping()
+    await v3.ping()
+
+
 @pytest.mark.parametrize("reference", ["1", "digest"])
 async def test_a_wrong_digest_in_the_header(
     fake: FakeV3, v3: RegistryClient, reference: str

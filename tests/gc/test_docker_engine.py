@@ -113,7 +113,7 @@ async def test_what_is_no_engine_is_called_so(tmp_path: Path) -> None:
     server.version = "?"
     runner, _ = await server.listen(path=path)
     try:
-        with pytest.raises(EngineRefused, match="is no container engine"):
+        with pytest.raises(EngineRefused, match="does not speak as a container engine"):
             await Engine(f"unix://{path}").inspect("x")
     finally:
         await runner.cleanup()

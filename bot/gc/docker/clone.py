@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.gc.docker.engine import Inspected
 from bot.gc.docker.facts import READ_ONLY
+from bot.gc.docker.shapes import Inspected
 
 PREFIX = "registry-bot-"
 REGISTRY, CONTAINER, JOB, ROLE, ORIGINAL = (

@@ -5,8 +5,8 @@ nothing has to be closed when the bot ends.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,15 @@ class Connection:
             answer = await self.send(http, method, f"{prefix}{path}", params, body)
         if answer.is_error:
             raise refused(what, answer)
-        try:
+        with self.understanding():
             return answer.json() if answer.content else {}
-        except ValueError as error:
+
+    @contextmanager
+    def understanding(self) -> Iterator[None]:
+        """Calls an answer strange that is read inside and has another shape than an engine's."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise EngineRefused(
                 f"What answers at {self.address} does not speak as a container engine does.",
                 "Correct `socket`.",
@@ -106,12 +112,8 @@ class Connection:
         """The version of the API that is spoken, as the beginning of a path."""
         if self._prefix is None:
             told = await self.json("tell its version", "GET", "/version", plain=True)
-            try:
+            with self.understanding():
                 major, minor = (int(part) for part in str(told["ApiVersion"]).split("."))
-            except (KeyError, ValueError, TypeError) as error:
-                raise EngineRefused(
-                    f"What answers at {self.address} is no container engine.", "Correct `socket`."
-                ) from error
             used = min((major, minor), NEWEST)
             self._prefix = f"/v{used[0]}.{used[1]}"
         return self._prefix

@@ -14,9 +14,7 @@ import httpx
 from bot.gc.docker.connection import PATIENCE, Connection
 from bot.gc.docker.errors import EngineRefused, NotThere, refused
 from bot.gc.docker.frames import STDOUT, frames
-
-Inspected = Mapping[str, Any]
-"""What the engine tells about a container."""
+from bot.gc.docker.shapes import INSPECTED, LISTED, VOLUME, Inspected, check
 
 _DIRECTORY = 1 << 31  # Go's mode bit
 _FILE_LIMIT = 1 << 20
@@ -40,15 +38,16 @@ class Engine:
 
     async def version(self) -> str:
         """The engine's own version, for people."""
-        return str(
-            (await self._on.json("tell its version", "GET", "/version", plain=True))["Version"]
-        )
+        told = await self._on.json("tell its version", "GET", "/version", plain=True)
+        with self._on.understanding():
+            return str(told["Version"])
 
     async def inspect(self, container: str) -> Inspected:
         """Everything about a container. Raises NotThere."""
         what = f"look at the container {container}"
         found: Inspected = await self._on.json(what, "GET", f"/containers/{container}/json")
-        return found
+        with self._on.understanding():
+            return check(found, INSPECTED)
 
     async def containers(self, filters: Mapping[str, Sequence[str]]) -> list[Inspected]:
         """The containers that the filters let through, stopped ones too."""
@@ -56,12 +55,15 @@ class Engine:
         found: list[Inspected] = await self._on.json(
             "list its containers", "GET", "/containers/json", params=query
         )
-        return found
+        with self._on.understanding():
+            return [check(one, LISTED) for one in found]
 
     async def volumes(self) -> dict[str, Mapping[str, str]]:
         """The options of each volume, by its name."""
         found = await self._on.json("list its volumes", "GET", "/volumes")
-        return {one["Name"]: one.get("Options") or {} for one in found.get("Volumes") or ()}
+        with self._on.understanding():
+            listed = [check(one, VOLUME) for one in found.get("Volumes") or ()]
+            return {one["Name"]: one.get("Options") or {} for one in listed}
 
     async def create(self, name: str, body: Mapping[str, Any]) -> str | None:
         """Make a container; its id, or None if the name is taken."""
@@ -77,7 +79,8 @@ class Engine:
             if error.status == httpx.codes.CONFLICT:
                 return None
             raise
-        return str(made["Id"])
+        with self._on.understanding():
+            return str(made["Id"])
 
     async def connect(self, network: str, container: str, endpoint: Mapping[str, Any]) -> None:
         """Connect a container to one more network; nothing happens if it is connected."""
@@ -139,7 +142,8 @@ class Engine:
             if "is not running" in error.sentence:  # some engines call that an error of theirs
                 return []
             raise
-        return [" ".join(row[1:]) for row in told.get("Processes") or ()]
+        with self._on.understanding():
+            return [" ".join(row[1:]) for row in told.get("Processes") or ()]
 
     async def logs(
         self, container: str, *, follow: bool
@@ -159,14 +163,17 @@ class Engine:
         order = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
         made = await self._on.json(what, "POST", f"/containers/{container}/exec", body=order)
         output = bytearray()
-        path = f"/exec/{made['Id']}/start"
+        with self._on.understanding():
+            begun = str(made["Id"])
         begin = {"Detach": False, "Tty": False}
+        path = f"/exec/{begun}/start"
         async with self._on.stream(what, "POST", path, json=begin) as got:
             async for kind, piece in frames(got.aiter_raw()):
                 if kind == STDOUT:
                     output += piece
-        ended = await self._on.json(what, "GET", f"/exec/{made['Id']}/json")
-        return int(ended["ExitCode"] or 0), bytes(output)
+        ended = await self._on.json(what, "GET", f"/exec/{begun}/json")
+        with self._on.understanding():
+            return int(ended["ExitCode"] or 0), bytes(output)
 
     async def file_sizes(self, container: str, paths: Iterable[str]) -> AsyncIterator[int | None]:
         """The bytes of each file inside, stopped or not; None where there is no such file."""

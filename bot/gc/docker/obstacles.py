@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bot.gc.docker.clone import DRY_RUN, JOB, ORIGINAL, ROLE
-from bot.gc.docker.engine import Inspected
 from bot.gc.docker.facts import FILESYSTEM, Storage
+from bot.gc.docker.shapes import Inspected
 
 _RECONCILERS = {
     "com.docker.swarm.": "Docker swarm",

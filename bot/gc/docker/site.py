@@ -7,9 +7,10 @@ from typing import Any
 from bot.gc.argv import REDIS_CACHE
 from bot.gc.docker import facts, obstacles
 from bot.gc.docker.clone import COLLECTOR, CONTAINER, DRY_RUN, JOB, REGISTRY, ROLE, SERVER
-from bot.gc.docker.engine import Engine, Inspected
+from bot.gc.docker.engine import Engine
 from bot.gc.docker.errors import NotThere
 from bot.gc.docker.settings import DockerSettings
+from bot.gc.docker.shapes import Inspected
 from bot.gc.errors import CommandFailed
 
 _UP = ("running", "paused", "restarting")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.gc.docker.clone import COLLECTOR, DRY_RUN, ORIGINAL, Clone, Owner
-from bot.gc.docker.engine import Engine, Inspected
+from bot.gc.docker.engine import Engine
 from bot.gc.docker.errors import EngineRefused, NotThere
+from bot.gc.docker.shapes import Inspected
 from bot.gc.docker.site import Lookout, Site, is_up, role
 from bot.gc.errors import CommandFailed
 from bot.gc.executor import Fence

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.rules.rates import Limits
@@ -100,8 +101,10 @@ def build_app(
     return app
 
 
-async def _failed(error: Exception, body: Mapping[str, Any]) -> None:
-    log.error("a listener failed", kind=body.get("type", "command"), exc_info=error)
+async def _failed(error: Exception, body: Mapping[str, Any]) -> BoltResponse:
+    kind = payloads.text(payloads.table(body).get("type")) or "command"
+    log.error("a listener failed", kind=kind, exc_info=error)
+    return BoltResponse(status=400)
 
 
 class _Intake:

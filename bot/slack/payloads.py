@@ -24,28 +24,29 @@ STEP = "run_"
 def command(body: Body) -> Row:
     """A slash command."""
     return {
-        "user": body.get("user_id", ""),
-        "team": body.get("team_id", ""),
-        "channel": body.get("channel_id", ""),
-        "text": body.get("text", ""),
-        "response_url": body.get("response_url"),
+        "user": text(body.get("user_id")),
+        "team": text(body.get("team_id")),
+        "channel": text(body.get("channel_id")),
+        "text": text(body.get("text")),
+        "response_url": text(body.get("response_url")) or None,
     }
 
 
 def click(body: Body) -> Row:
     """A pressed button or a choice in a menu: in a message, a modal or the home tab."""
-    action = (body.get("actions") or [{}])[0]
-    container = body.get("container") or {}
-    view = body.get("view") or {}
-    option = action.get("selected_option") or {}
+    actions = body.get("actions")
+    action = table(actions[0]) if isinstance(actions, list) and actions else {}
+    container, view = table(body.get("container")), table(body.get("view"))
+    option = table(action.get("selected_option"))
+    channel = text(table(body.get("channel")).get("id")) or text(container.get("channel_id"))
     row = {
         **_person(body),
-        "channel": (body.get("channel") or {}).get("id") or container.get("channel_id", ""),
-        "action": action.get("action_id", ""),
-        "value": action.get("value") or option.get("value", ""),
-        "message_ts": container.get("message_ts", ""),
+        "channel": channel,
+        "action": text(action.get("action_id")),
+        "value": text(action.get("value")) or text(option.get("value")),
+        "message_ts": text(container.get("message_ts")),
         "ephemeral": bool(container.get("is_ephemeral")),
-        "response_url": body.get("response_url"),
+        "response_url": text(body.get("response_url")) or None,
     }
     if view.get("type") == "home":
         row["home"] = True
@@ -68,11 +69,11 @@ def is_foreign(body: Body, bot_id: str) -> bool:
 
 def submission(body: Body) -> Row:
     """A submitted modal."""
-    view = body.get("view") or {}
+    view = table(body.get("view"))
     form = _form(view)
     return {
         **_person(body),
-        "action": f"{view.get('callback_id', '')}{SENT}",
+        "action": f"{text(view.get('callback_id'))}{SENT}",
         "value": form["metadata"].get("value", ""),
         **form,
     }
@@ -82,9 +83,9 @@ def suggestion(body: Body) -> Row:
     """What somebody has typed into a menu so far. Nothing in the form itself comes with it."""
     return {
         **_person(body),
-        **_form(body.get("view") or {}),
-        "action": body.get("action_id", ""),
-        "value": str(body.get("value") or ""),
+        **_form(table(body.get("view"))),
+        "action": text(body.get("action_id")),
+        "value": text(body.get("value")),
     }
 
 
@@ -93,41 +94,75 @@ def home(body: Body) -> Row:
     event = body.get("event")
     if event is None:
         return _person(body)
-    return {"user": event.get("user", ""), "team": body.get("team_id", "")}
+    return {"user": text(table(event).get("user")), "team": text(body.get("team_id"))}
+
+
+def table(value: object) -> Mapping[str, Any]:
+    """What should be an object; an empty one where it is something else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def text(value: object) -> str:
+    """What should be text, as a database can keep it; "" where it is something else."""
+    if not isinstance(value, str):
+        return ""
+    # JSON can carry halves of characters, and zeros that PostgreSQL refuses.
+    return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _person(body: Body) -> Row:
-    user, team = body.get("user") or {}, body.get("team") or {}
-    return {"user": user.get("id", ""), "team": user.get("team_id") or team.get("id", "")}
+    user, team = table(body.get("user")), table(body.get("team"))
+    return {"user": text(user.get("id")), "team": text(user.get("team_id")) or text(team.get("id"))}
 
 
 def _form(view: Body) -> Row:
     kept = metadata(view)
     return {
-        "view": {"view_id": view.get("id", "")},
+        "view": {"view_id": text(view.get("id"))},
         "channel": kept.get("channel", ""),
         "metadata": kept,
-        "values": (view.get("state") or {}).get("values") or {},
+        "values": _values(table(view.get("state")).get("values")),
     }
+
+
+def _values(values: object) -> dict[str, dict[str, Row]]:
+    """What stands in the fields, by block and action."""
+    return {
+        text(block): {text(action): _field(table(held)) for action, held in table(fields).items()}
+        for block, fields in table(values).items()
+    }
+
+
+def _field(held: Mapping[str, Any]) -> Row:
+    """What is typed or chosen in one field; what else Slack tells of it is not needed."""
+    row: Row = {}
+    if isinstance(held.get("value"), str):
+        row["value"] = text(held["value"])
+    if option := table(held.get("selected_option")):
+        row["selected_option"] = {"value": text(option.get("value"))}
+    if isinstance(options := held.get("selected_options"), list):
+        row["selected_options"] = [{"value": text(table(one).get("value"))} for one in options]
+    return row
 
 
 def metadata(view: Body) -> dict[str, str]:
     """What the bot wrote into a view to remember it; nothing where that is not readable."""
     try:
-        kept = json.loads(view.get("private_metadata") or "{}")
-    except ValueError:
+        kept = json.loads(text(view.get("private_metadata")) or "{}")
+    except (ValueError, RecursionError):
         return {}
-    return {str(k): str(v) for k, v in kept.items()} if isinstance(kept, dict) else {}
+    return {text(k): text(str(v)) for k, v in table(kept).items()}
 
 
 def key(body: Body, row: Row) -> str:
     """What makes this payload one and the same when it is delivered again."""
-    view = body.get("view") or {}
-    if body.get("type") == "view_submission" and view.get("hash"):
+    view = table(body.get("view"))
+    state = text(view.get("hash"))
+    if body.get("type") == "view_submission" and state:
         # One form in one state is sent once, however often somebody presses.
-        return f"slack:view:{view.get('id')}:{view['hash']}"
-    name = body.get("trigger_id") or body.get("event_id")
+        return f"slack:view:{text(view.get('id'))}:{state}"
+    name = text(body.get("trigger_id")) or text(body.get("event_id"))
     if name:
         return f"slack:{name}"
-    text = json.dumps(row, sort_keys=True, default=str)
-    return f"slack:{hashlib.sha256(text.encode()).hexdigest()}"
+    written = json.dumps(row, sort_keys=True, default=str)
+    return f"slack:{hashlib.sha256(written.encode()).hexdigest()}"

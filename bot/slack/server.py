@@ -4,9 +4,12 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
+import structlog
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.app.async_app import AsyncApp
+
+log = structlog.get_logger()
 
 _MAX_BODY = 1024 * 1024
 _FORGED = 401
@@ -17,8 +20,9 @@ Receiver = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def events(app: AsyncApp, on_ack: Callable[[float], None]) -> Receiver:
     """Hands a request to Bolt, which checks its signature over the unchanged body.
 
-    What is more than it can have in hand at once is turned away: 503. `on_ack` is told the seconds
-    from each payload that was Slack's to its answer.
+    What is more than it can have in hand at once is turned away: 503. What nobody can read is
+    refused: 400. Anybody can send that, as Bolt reads a request before it checks it. `on_ack` is
+    told the seconds from each payload that was Slack's to its answer.
     """
     in_hand = 0
 
@@ -34,6 +38,11 @@ def events(app: AsyncApp, on_ack: Callable[[float], None]) -> Receiver:
             if made.status != _FORGED:
                 on_ack(time.monotonic() - came)
             return made
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            log.warning("a request cannot be read", error=type(error).__name__)
+            return web.Response(status=400, text="This request cannot be read.\n")
         finally:
             in_hand -= 1
 

@@ -138,7 +138,7 @@ class Wire:
         frame = await ws.receive()
         if frame.type is not aiohttp.WSMsgType.TEXT:
             raise ConnectionError("closed before hello")
-        told = json.loads(frame.data)
+        told = _object(frame.data)
         if told.get("type") == "disconnect":
             self._end(_reason(told))
         elif told.get("type") != "hello":
@@ -162,18 +162,16 @@ class Wire:
             self._end(Ending.LOST)
 
     def _take(self, text: str) -> None:
-        try:
-            told = json.loads(text)
-        except ValueError:
-            log.warning("a frame from Slack is no JSON", length=len(text))
-            return
-        if not isinstance(told, Mapping):
-            return
+        told = _object(text)
         if told.get("type") == "disconnect":
             if told.get("reason") != "warning":  # that one only says that it will be soon
                 self._end(_reason(told))
             return
-        request = SocketModeRequest.from_dict(dict(told))
+        try:
+            request = SocketModeRequest.from_dict(dict(told))
+        except (TypeError, ValueError):  # its payload is of a type that it does not foresee
+            log.warning("an envelope cannot be read", length=len(text))
+            return
         if request is not None:
             # Kept, or the task could be collected as garbage half-way.
             task = asyncio.create_task(self._handle(request, time.monotonic()))
@@ -181,7 +179,11 @@ class Wire:
             task.add_done_callback(self._handling.discard)
 
     async def _handle(self, request: SocketModeRequest, came: float) -> None:
-        answer = await run_async_bolt_app(self._app, request)
+        try:
+            answer = await run_async_bolt_app(self._app, request)
+        except Exception as error:
+            log.warning("an envelope cannot be read", error=type(error).__name__)
+            return
         try:
             await send_async_response(self, request, answer, 0.0)  # type: ignore[arg-type]
         except (OSError, aiohttp.ClientError) as error:
@@ -258,3 +260,15 @@ def _reason(told: Mapping[str, Any]) -> Ending:
         return Ending(str(told.get("reason")))
     except ValueError:
         return Ending.ASKED
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    """What a frame says; nothing where it is not an object."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, Mapping):
+        log.warning("a frame from Slack cannot be read", length=len(text))
+        return {}
+    return told

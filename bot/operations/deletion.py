@@ -103,12 +103,27 @@ async def untag_plan(
     Refusal : the registry could not do it.
     """
     digests = [(s, tuple(dict.fromkeys(s.tags[tag] for tag in tags))) for s, tags in chosen]
+    _refuse_unreadable(digests)
     facts = await gather(ctx, registry, reader, digests)
     make = partial(plan_untag, registry.name, chosen, action=action, facts=facts)
     # Hundreds of digests among thousands take a second: others get their turn meanwhile.
     plan = await asyncio.to_thread(make)
     plan = replace(plan, method=await untag_method(registry, plan))
     return replace(plan, warnings=untag_warnings(plan))
+
+
+def _refuse_unreadable(chosen: Sequence[tuple[Snapshot, Sequence[str]]]) -> None:
+    """Nothing is deleted by a digest that is announced for a tag and that cannot be read."""
+    for snapshot, digests in chosen:
+        for digest in digests:
+            tags = snapshot.tags_on(digest)
+            if tags and digest in snapshot.missing:
+                raise Refusal(
+                    f"The registry announces {digest[:19]} for {snapshot.repository}:{tags[0]}, "
+                    "and has no such manifest.",
+                    "Look at the registry, and at any proxy or cache in front of it; "
+                    f"`/registry doctor {snapshot.repository}` tells more.",
+                )
 
 
 def _pairs(along: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
@@ -245,6 +260,7 @@ async def request_purge(
         chosen = [
             (s, (*digests, *(s.tags[tag] for tag in along[s.repository]))) for s, digests in chosen
         ]
+    _refuse_unreadable(chosen)
     refuse_needed(chosen)
     rules = requesting.judge(ctx, asked, Action.PURGE, [*targets, *untagged])
     facts = await gather(ctx, registry, reader, chosen)
@@ -309,11 +325,13 @@ async def rebuild(registry: Registry, reader: ImageReader, plan: DeletionPlan) -
         if plan.action != Action.PURGE:
             tags = [tag for repo, tag, _ in plan.tags if repo == repository]
             chosen.append((snapshot, [tag for tag in tags if tag in snapshot.tags]))
+            _refuse_unreadable([(snapshot, [snapshot.tags[tag] for tag in chosen[-1][1]])])
         else:
             digests = [d.digest for d in plan.digests if d.repository == repository]
             for digest in digests:
                 snapshot = await with_untagged(reader, snapshot, digest)
             chosen.append((snapshot, digests))
+            _refuse_unreadable([chosen[-1]])
             refuse_needed([chosen[-1]])
     if plan.action == Action.PURGE:
         return await asyncio.to_thread(plan_purge, registry.name, chosen)

@@ -145,7 +145,7 @@ def truth(shelf: Shelf) -> dict[str, Any]:
 
 # These say something of the registry, and so must be true.
 STATEMENTS = (NotFound, ReadOnly, DeleteDisabled, Unsupported)
-# Nobody can tell, and a plan that believes it is refused: see operations/test_faults_acting.py.
+# Nobody can tell, and a plan that believes it is refused: see operations/test_faults_reading.py.
 UNSEEN = {("wrong digest", "head")}
 
 

@@ -32,7 +32,7 @@ class Intake:
         self.responses: list[dict[str, Any]] = []
         self._number = 0
         gate = Gate(limits, self.counted.append, lambda: self.now)
-        self._intake = _Intake(store, Opener(AsyncWebClient()), lambda *_: None, _nothing, gate)
+        self._intake = _Intake(store, Opener(AsyncWebClient()), _nothing, gate)
 
     async def _ack(self, **said: Any) -> None:
         self.acks.append(said)

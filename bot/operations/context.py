@@ -47,16 +47,15 @@ class Registry:
 class Timing:
     """Seconds that the program waits; tests shorten them.
 
-    `lease` is how long work is left to a process that says nothing: with the looks at the queue
-    it must stay below the ten seconds in which a killed one is to be succeeded. `drain` is how
-    long what runs may go on when the process is asked to end.
-    `letter` is how long a message in delivery is left to the process that took it: longer than
-    a call to Slack may last. `doctor` looks at all repositories for so long, `doctor_one` at one.
+    `lease` and `letter` are how long a job, and a message in delivery, are left to a process that
+    says nothing: with the looks at the queue they must stay below the ten seconds in which a
+    killed one is to be succeeded. `drain` is how long what runs may go on when the process is
+    asked to end. `doctor` looks at all repositories for so long, `doctor_one` at one.
     `members` is how long Slack's word about a user group is believed.
     """
 
     lease: float = 7.5
-    letter: float = 20.0
+    letter: float = 6.0
     retry: float = 5.0
     edit: float = 3.0
     proof: float = 15.0

@@ -130,6 +130,14 @@ class Notifier:
     async def _loop(self) -> None:
         """Hand letters to tasks, a few at a time: one slow call must not hold up every answer."""
         sending: set[asyncio.Task[None]] = set()
+        try:
+            await self._hand_out(sending)
+        finally:
+            for task in list(sending):
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+
+    async def _hand_out(self, sending: set[asyncio.Task[None]]) -> None:
         while True:
             self._turned = time.monotonic()
             self._ctx.store.spoke.clear()
@@ -169,13 +177,32 @@ class Notifier:
             await asyncio.wait_for(self._ctx.store.spoke.wait(), delay)
 
     async def _send(self, letter: Letter) -> None:
+        beat = asyncio.create_task(self._heartbeat(letter))
         try:
             await self._deliver(letter)
+        except asyncio.CancelledError:
+            # Nobody knows whether it arrived: whoever is next says it, perhaps once more.
+            with contextlib.suppress(Exception):
+                async with self._ctx.store.transaction() as tx:
+                    await tx.outbox.release(letter)
+            raise
         except Exception:
             log.exception("delivery failed", letter=letter.id, kind=letter.kind)
             # Where this fails as well its lease runs out, and it is tried again.
             with contextlib.suppress(Exception):
                 await self._broken(letter)
+        finally:
+            beat.cancel()
+
+    async def _heartbeat(self, letter: Letter) -> None:
+        """Slack may take longer to answer than a letter is left to a process that is gone."""
+        while True:
+            await asyncio.sleep(self._ctx.timing.letter / 3)
+            try:
+                async with self._ctx.store.transaction() as tx:
+                    await tx.outbox.renew(letter, self._ctx.timing.letter)
+            except Exception:
+                log.exception("a letter cannot be kept", letter=letter.id)
 
     async def _broken(self, letter: Letter) -> None:
         """The bot itself fails at it: after a few times it lets those behind it go on."""

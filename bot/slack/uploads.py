@@ -14,8 +14,6 @@ from bot.slack.views import cleanup, files, notices
 from bot.store.outbox import Letter
 from bot.store.store import Transaction
 
-# Up to four calls of 15 seconds each, and the letter must stay ours until the last has ended.
-_LEASE = 90.0
 _STATUS = re.compile(r"status: (\d+)")
 
 
@@ -45,8 +43,6 @@ class Uploads:
         Refused, SlackApiError : Slack does not take it.
         OSError, aiohttp.ClientError : no connection.
         """
-        async with self._ctx.store.transaction() as tx:
-            letter = await tx.outbox.hold(letter, _LEASE)
         if "preview" in letter.payload:
             return await self._below_preview(letter)
         if letter.request_id is None:
@@ -83,7 +79,7 @@ class Uploads:
             # Files go to conversations, and only a message to a person tells which is theirs.
             dm, ts = await self._sender.direct(payload["user"], notices.file_comes(made.title))
             async with self._ctx.store.transaction() as tx:
-                letter = await tx.outbox.hold(letter, _LEASE, dm=dm, ts=ts)
+                letter = await tx.outbox.note(letter, dm=dm, ts=ts)
         return await self._upload(letter, made, letter.payload["dm"])
 
     async def _upload(

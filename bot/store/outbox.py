@@ -233,23 +233,34 @@ class Outbox:
             .values(worker="", lease_until=None, run_at=db_now() + delay, error=error)
         )
 
-    async def hold(self, letter: Letter, seconds: float, **known: Any) -> Letter:
-        """Keep a letter for longer than usual, and write down what is done of it already.
+    async def renew(self, letter: Letter, lease: float) -> None:
+        """Keep a letter for `lease` seconds more; of no effect once another process has it."""
+        await self._change(letter, lease_until=db_now() + lease)
 
-        Parameters
-        ----------
-        known : goes into its payload, so that another try need not do it again.
-        """
+    async def release(self, letter: Letter) -> None:
+        """Let anybody deliver it at once."""
+        await self._change(letter, worker="", lease_until=None)
+
+    async def note(self, letter: Letter, **known: Any) -> Letter:
+        """Write down what is done of a letter already, so that another try need not do it again."""
         payload = {**letter.payload, **known}
-        await self._conn.execute(
-            outbox.update()
-            .where(outbox.c.id == letter.id, outbox.c.attempts == letter.attempts)
-            .values(lease_until=db_now() + seconds, payload=payload)
-        )
+        await self._change(letter, payload=payload)
         return replace(letter, payload=payload)
 
+    async def _change(self, letter: Letter, **values: Any) -> None:
+        await self._conn.execute(
+            outbox.update()
+            .where(
+                outbox.c.id == letter.id,
+                outbox.c.attempts == letter.attempts,
+                outbox.c.state == "queued",
+                outbox.c.worker != "",
+            )
+            .values(**values)
+        )
+
     async def payload(self, letter: Letter) -> Mapping[str, Any]:
-        """What a letter carries by now, with what :meth:`hold` wrote down."""
+        """What a letter carries by now, with what :meth:`note` wrote down."""
         query = sa.select(outbox.c.payload).where(outbox.c.id == letter.id)
         found: Mapping[str, Any] | None = await self._conn.scalar(query)
         return found or letter.payload

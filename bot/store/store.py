@@ -33,8 +33,8 @@ _DRIVERS = {
 _PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 _LOOKING = ("busy_timeout=10000", "query_only=ON")
 
-_IDLE = 10.0
-"""Seconds after which PostgreSQL ends a transaction in which nothing happens.
+_IDLE = 5.0
+"""Seconds after which PostgreSQL ends a transaction in which nothing happens: less than a lease.
 
 A process that is paused inside one would keep its rows from its successor for as long as it is
 paused. SQLite knows no such limit.
@@ -277,7 +277,8 @@ def _engine(url: str, *, looking: bool = False) -> AsyncEngine:
             address = address.set(database=f"file:{quote(str(path))}", query=query)
         # The values of a statement are what people wrote, and addresses that let somebody in:
         # errors go to the log, and must not take them along.
-        made = create_async_engine(address, hide_parameters=True)
+        # Connections that a restart of the server has ended are not handed out.
+        made = create_async_engine(address, hide_parameters=True, pool_pre_ping=kind != "sqlite")
         engine = PatientEngine(made.sync_engine)
     except ModuleNotFoundError as error:
         raise StoreUnusable(

@@ -365,16 +365,49 @@ async def test_the_content_of_a_file_is_forgotten_at_its_end(store: Store, end: 
     assert "secret" not in str(await _rows(store))
 
 
-async def test_a_letter_that_is_held_stays_ours_and_remembers(store: Store, other: Store) -> None:
+async def test_a_letter_that_is_renewed_stays_ours_and_remembers(
+    store: Store, other: Store
+) -> None:
     async with store.transaction() as tx:
         await tx.outbox.file_to("U1", "C1", "tags.csv", "Tags of a", "x")
     letter = await _claim(store, "a")
     async with store.transaction() as tx:
-        held = await tx.outbox.hold(letter, 3 * LONG, dm="D1")
-    assert held.payload == {**letter.payload, "dm": "D1"}
+        noted = await tx.outbox.note(letter, dm="D1")
+        await tx.outbox.renew(noted, 3 * LONG)
+    assert noted.payload == {**letter.payload, "dm": "D1"}
     await pass_by(store, LONG + 1)
     await _nothing(other)
     async with store.transaction() as tx:
-        assert await tx.outbox.payload(letter) == held.payload
-        await tx.outbox.later(held, 0.0, "503")
-    assert (await _claim(other)).payload == held.payload
+        assert await tx.outbox.payload(letter) == noted.payload
+        await tx.outbox.later(noted, 0.0, "503")
+    assert (await _claim(other)).payload == noted.payload
+
+
+async def test_a_letter_that_is_released_is_anybody_s_at_once(store: Store, other: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.outbox.post({"channel": "C1"})
+    first = await _claim(store, "a")
+    async with store.transaction() as tx:
+        await tx.outbox.release(first)
+    second = await _claim(other)
+    assert second.id == first.id
+    async with store.transaction() as tx:
+        # The first owner wakes up: the letter is not theirs any more.
+        await tx.outbox.release(first)
+        await tx.outbox.renew(first, 3 * LONG)
+    await _nothing(other)
+    await pass_by(store, LONG + 1)
+    assert (await _claim(other)).id == first.id
+
+
+async def test_what_nobody_sends_is_overdue(store: Store) -> None:
+    async with store.transaction() as tx:
+        assert await tx.outbox.overdue() == 0.0
+        await tx.outbox.post({"channel": "C1"}, key="one after the other")
+        await tx.outbox.post({"channel": "C1"}, key="one after the other")
+    first = await _claim(store)
+    await pass_by(store, LONG / 2)
+    async with store.transaction() as tx:
+        assert await tx.outbox.overdue() == 0.0, "the second one waits for the first"
+        await tx.outbox.release(first)
+        assert await tx.outbox.overdue() >= LONG / 2

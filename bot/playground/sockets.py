@@ -36,6 +36,7 @@ class _Connection:
     ws: web.WebSocketResponse
     request: web.Request
     leaving: bool = False
+    mute: bool = False
     closer: "asyncio.TimerHandle | None" = None
 
 
@@ -79,7 +80,7 @@ class Sockets:
         """One connection, from hello to the end."""
         if not self._tickets.redeem(request.query.get("ticket", "")):
             return web.Response(status=403, text="the ticket was used before or is too old")
-        ws = web.WebSocketResponse(heartbeat=self.ping_interval)
+        ws = web.WebSocketResponse(heartbeat=self.ping_interval, autoping=False)
         await ws.prepare(request)
         if len(self._connections) >= _MOST:
             self.refused += 1
@@ -96,6 +97,8 @@ class Sockets:
             async for message in ws:
                 if message.type is WSMsgType.TEXT:
                     self._acked(message.data)
+                elif message.type is WSMsgType.PING and not connection.mute:
+                    await ws.pong(message.data)
         finally:
             self._forget(connection)
         return ws
@@ -223,6 +226,16 @@ class Sockets:
             if connection.request.transport is not None:
                 connection.request.transport.abort()
         return len(cut)
+
+    def deafen(self) -> None:
+        """Deliver nothing more over any connection, and answer its pings as if all were well."""
+        for connection in self._connections:
+            connection.leaving = True
+
+    def mute(self) -> None:
+        """Answer no ping on any connection, as if the network had lost it."""
+        for connection in self._connections:
+            connection.mute = True
 
     async def close(self) -> None:
         """End all connections properly."""

@@ -27,6 +27,7 @@ from bot.slack.delivery import TOKEN_REFUSED, retry_after
 log = structlog.get_logger()
 
 _MOST = 256  # envelopes in hand; the next is read when one of them is acknowledged
+_WINDOW = 3.0  # seconds in which Slack takes an acknowledgement
 _FINISH = 5.0  # seconds for what is being handled when a wire is retired; Slack waits three
 FATAL = TOKEN_REFUSED | {"app_missing_action_url", "forbidden_team", "missing_scope"}
 
@@ -90,7 +91,9 @@ class Wire:
         self._ws: _HalfClosing | None = None
         self._handling: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
+        self._left = False
         self._successor: Wire | None = None
+        self._inherited = asyncio.Event()
         self.ended = asyncio.Event()
         self.ending: Ending | None = None
 
@@ -186,7 +189,7 @@ class Wire:
             return
         try:
             await send_async_response(self, request, answer, 0.0)  # type: ignore[arg-type]
-        except (OSError, aiohttp.ClientError) as error:
+        except (OSError, TimeoutError, aiohttp.ClientError) as error:
             # What it said is recorded; Slack shows the person that it got no answer.
             log.warning("an acknowledgement did not leave", error=type(error).__name__)
         self._on_ack(time.monotonic() - came)
@@ -194,15 +197,24 @@ class Wire:
     async def send_socket_mode_response(self, response: SocketModeResponse) -> None:
         """Acknowledge an envelope; this is what Bolt calls.
 
-        After goodbye nothing can be sent here any more: what Slack sent in that moment is
-        acknowledged over the connection that came after, by the envelope's id.
+        After goodbye, ours or Slack's, nothing can be sent here any more: what Slack sent before
+        is acknowledged over the connection that comes after, by the envelope's id.
         """
-        if self._successor is not None:
-            await self._successor.send_socket_mode_response(response)
-        elif self._ws is None:
-            raise ConnectionError("not connected")
-        else:
+        if not self._is_over:
+            assert self._ws is not None  # noqa: S101 - it is not over
             await self._ws.send_str(json.dumps(response.to_dict()))
+            return
+        async with asyncio.timeout(_WINDOW):
+            await self._inherited.wait()
+        if self._successor is None:
+            raise ConnectionError("not connected")
+        await self._successor.send_socket_mode_response(response)
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing that is sent here would be read."""
+        read = self._listening is not None and not self._listening.done()
+        return self._ws is None or self._left or not read
 
     @property
     def logger(self) -> Any:
@@ -222,19 +234,21 @@ class Wire:
         quiet : seconds to wait for Slack to close a connection that it wants to have closed.
         successor : the connection that Slack uses from now on.
         """
+        self._successor = successor
+        self._inherited.set()
         try:
-            await self._take_leave(quiet, successor)
+            await self._take_leave(quiet)
         finally:
             # Also where nobody waits for the rest of the leave any more.
             await self.close()
 
-    async def _take_leave(self, quiet: float, successor: "Wire | None") -> None:
+    async def _take_leave(self, quiet: float) -> None:
         if self._listening is not None and self.ending is Ending.ASKED:
             await asyncio.wait([self._listening], timeout=quiet)
         if self._handling:
             await asyncio.wait(set(self._handling), timeout=_FINISH)
         if self._ws is not None and self._listening is not None and not self._listening.done():
-            self._successor = successor
+            self._left = True
             with contextlib.suppress(OSError, aiohttp.ClientError):
                 await self._ws.say_goodbye()
             await asyncio.wait([self._listening], timeout=quiet)

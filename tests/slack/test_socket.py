@@ -99,17 +99,6 @@ async def test_old_connections_are_replaced_and_commands_go_on(workspace: Worksp
     assert workspace.connections == 0
 
 
-async def test_a_deaf_connection_is_left_when_it_is_old(workspace: Workspace) -> None:
-    """It answers pings and delivers nothing: nobody can tell it from a quiet one."""
-    pace = Pace(age=0.5, heartbeat=1.0, open=5.0, pause=0.02, quiet=0.2)
-    async with Kept.open(workspace, pace) as kept:
-        workspace.sockets._connections[0].leaving = True  # Slack's end of it is lost
-        began = time.monotonic()
-        await workspace.wait_for_connections(1)
-        assert time.monotonic() - began < 5 * pace.age
-        await kept.says("tags")
-
-
 async def test_a_cut_connection_comes_back(workspace: Workspace) -> None:
     async with Kept.open(workspace) as kept:
         for _ in range(5):

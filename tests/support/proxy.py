@@ -29,11 +29,20 @@ class Proxy(Faults):
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, target: str) -> AsyncIterator["Proxy"]:
+    async def open(
+        cls, target: str, *, handler_cancellation: bool = False
+    ) -> AsyncIterator["Proxy"]:
+        """Listen until the context ends; with `handler_cancellation` who hangs up asks no more."""
         proxy = cls(target)
         app = web.Application(client_max_size=2**30)
         app.router.add_route("*", "/{tail:.*}", proxy._handle)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=0.1,
+            handler_cancellation=handler_cancellation,
+        )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

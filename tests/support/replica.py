@@ -33,6 +33,7 @@ class Replica:
         *,
         name: str = "bot",
         unhurried: bool = False,
+        when: Path | None = None,
     ) -> "Replica":
         """Start it and wait until it is ready.
 
@@ -41,19 +42,22 @@ class Replica:
         directory : where its log and the file that says it is ready go, both under `name`.
         environ : what it finds in its environment besides ours.
         unhurried : with the waits that its users have, not the short ones of tests.
+        when : it is loaded, and begins when this file is there.
         """
         ready, log = directory / f"{name}.ready", directory / f"{name}.log"
         ready.unlink(missing_ok=True)
         argv = [sys.executable, str(_RUN_BOT), str(config), str(ready)]
+        argv += ["--unhurried"] if unhurried else []
+        argv += ["--when", str(when)] if when else []
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [*argv, "--unhurried"] if unhurried else argv,
+                argv,
                 env={**os.environ, **environ, "PYTHONPATH": str(_ROOT)},
                 stdout=output,
                 stderr=output,
             )
         replica = cls(process, log, ready)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (ready.exists() and ready.read_text()):
                 if not replica.is_alive:
                     raise RuntimeError(log.read_text()[-4000:])

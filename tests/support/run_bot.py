@@ -1,15 +1,14 @@
 """The bot as a process of its own, as `registry-bot serve`, with shorter waits.
 
-Usage: python run_bot.py CONFIG READY_FILE [--unhurried]
-
-With --unhurried it waits as long as it does for its users. On SIGUSR1 it adds to READY_FILE how
-many tasks it has.
+With --unhurried it waits as long as it does for its users; with --when it begins, as soon as it
+can, when that file is there. On SIGUSR1 it adds to READY how many tasks it has.
 """
 
+import argparse
 import asyncio
 import os
 import signal
-import sys
+import time
 from pathlib import Path
 
 from bot.operations.context import Timing
@@ -22,22 +21,30 @@ TIMING = Timing(
 )
 
 
-def main(config: str, ready: str, how: str = "") -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config", type=Path)
+    parser.add_argument("ready", type=Path)
+    parser.add_argument("--unhurried", action="store_true")
+    parser.add_argument("--when", type=Path)
+    given = parser.parse_args()
     # Without the secrets: what only their values betray must not be said at all.
     configure_logging()
-    timing = Timing() if how == "--unhurried" else TIMING
-    settings = load(Path(config), os.environ)
+    while given.when and not given.when.exists():
+        time.sleep(0.02)
+    settings = load(given.config, os.environ)
+    timing = Timing() if given.unhurried else TIMING
 
     def started(site: str) -> None:
-        Path(ready).write_text(site)
+        given.ready.write_text(site)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, count)
 
     def count() -> None:
-        with Path(ready).open("a") as file:
+        with given.ready.open("a") as file:
             file.write(f"\n{len(asyncio.all_tasks())}\n")
 
     asyncio.run(serve(settings, timing, started))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

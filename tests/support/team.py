@@ -168,14 +168,13 @@ class Team:
             stop.set()
             await task
 
-    async def spawn(
-        self, extra: str = "", *, name: str = "bot", unhurried: bool = False
-    ) -> Replica:
-        """The bot as a process that can be killed; a second one needs another name."""
+    async def spawn(self, extra: str = "", **how: Any) -> Replica:
+        """The bot as a process that can be killed; for `how` see :meth:`Replica.spawn`.
+
+        A second one needs another name.
+        """
         config = self.write_settings(extra)
-        replica = await Replica.spawn(
-            self.directory, config, self.environ, name=name, unhurried=unhurried
-        )
+        replica = await Replica.spawn(self.directory, config, self.environ, **how)
         self.replicas.append(replica)
         return replica
 

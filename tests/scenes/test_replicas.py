@@ -271,6 +271,8 @@ async def test_what_the_clock_begins_is_begun_once(team: Team) -> None:
     await _push_years(team, "ci/app")
     async with team.bot(NIGHTLY), team.bot(NIGHTLY):
         await _let_the_clock_strike(team)
+        await _appears(team, "Cleanup preview", "retention rule `nightly`")
         await _appears(team, "`nightly` has looked at 1 repository")
-        shown = [m for m in team.slack.messages(OPS) if "Cleanup preview" in m.all_text]
-        assert len(shown) == 1
+        said = [m.all_text for m in team.slack.messages(OPS)]
+        assert sum("Cleanup preview" in text for text in said) == 1
+        assert sum("has looked at" in text for text in said) == 1

@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+AUDIT  := .venv-audit
 WORKERS ?= auto
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -13,7 +14,7 @@ PACKAGES := docker-registry openssl chromium postgresql docker.io busybox-static
 OPTIONAL := chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test crash check bench pictures format lock clean
+.PHONY: help setup system demo test crash check audit bench pictures format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -68,13 +69,22 @@ crash: setup ## crashes and outages by seeded schedules (SEEDS=300; SEED=123 pla
 	CRASH_LINES=1 CRASH_SEEDS=$(SEEDS) CRASH_SEED=$(SEED) $(BIN)/python -m pytest -q tests/crash \
 	  -n $(if $(SEED),0,2)
 
-check: setup ## lint, formatting and types
+check: setup ## lint, formatting, types, and known weaknesses of the locked packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory audit
 
-bench: setup ## measure, as ratios: collections through the bot against the bare command
+# It brings thirty packages of its own, which the bot's environment has no use for.
+audit: ## compare every locked package with the published advisories
+	@test -x $(AUDIT)/bin/pip-audit \
+	  || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet \
+	    --disable-pip-version-check pip-audit==2.10.1; } || echo "pip-audit cannot be installed"
+	@$(PYTHON) -m tools.audit_dependencies $(AUDIT)/bin/pip-audit
+
+bench: setup ## measure, as ratios: collections against the bare command, acknowledgements against bare Bolt
 	$(BIN)/python -m bench.collection
+	$(BIN)/python -m bench.load
 
 # The pictures show emoji in colour; the tests do not look at them.
 pictures: PACKAGES += fonts-noto-color-emoji fonts-liberation
@@ -90,4 +100,4 @@ lock: setup ## resolve the dependencies again (needs uv)
 	  --no-header pyproject.toml --group dev -o requirements.lock
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(AUDIT) build dist .pytest_cache .mypy_cache .ruff_cache

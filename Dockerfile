@@ -1,10 +1,12 @@
 # registry-bot in a container:
 #
 #   docker build -t registry-bot .
-#   docker run --init -v ./registry-bot.toml:/etc/registry-bot/registry-bot.toml:ro \
+#   docker run --init --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#     -v ./registry-bot.toml:/etc/registry-bot/registry-bot.toml:ro \
 #     -v registry-bot:/var/lib/registry-bot --env-file secrets.env registry-bot
 #
-# The database and the logs and locks of collections live in /var/lib/registry-bot. Commands of
+# It needs no root, no capability, and writes nowhere but to /var/lib/registry-bot (the database, the
+# logs and locks of collections) and /tmp. Commands of
 # [registries.gc] run inside: add what they need, such as an ssh client, in an image FROM this one.
 # `--init` ends what a collection may leave behind. To reach /metrics or Slack's events from outside,
 # set listen = "0.0.0.0:8080" and publish the port; with another port set HEALTH_URL too.

@@ -36,6 +36,8 @@ def pytest_runtest_logreport(report: Any) -> None:
     if os.environ.get("CRASH_LINES") and report.when == "call":
         happened = ", ".join(f"{name} {n}" for name, n in sorted(_happened(report).items()) if n)
         print(f"{report.nodeid.rpartition('::')[2]} {report.outcome}: {happened}", flush=True)
+        if report.failed:
+            print(report.longreprtext, flush=True)
 
 
 def _happened(report: Any) -> Counter[str]:

@@ -185,13 +185,15 @@ class World:
     def _order(self, number: int, url: str) -> dict[str, Any]:
         self.team.registry_url = url
         extra = f'[defaults]\nundo_window = "{self.plan.window}"\n'
-        config = self.team.write_settings(extra).replace(self.team.directory / f"bot-{number}.toml")
+        own = self.team.directory / f"bot-{number}"
+        own.mkdir()
+        settings = self.team.write_settings(extra)
         return {
-            "config": str(config),
+            "config": str(settings.replace(own / settings.name)),
             "directory": str(self.team.directory),
             "environ": self.team.environ,
-            "log": str(self.team.directory / f"bot-{number}.log"),
-            "ready": str(self.team.directory / f"ready-{number}"),
+            "log": str(own / "log"),
+            "ready": str(own / "ready"),
         }
 
     def _end(self) -> None:

@@ -27,7 +27,7 @@ def crashing() -> Iterator[Postgres | None]:
     if programs() is None:
         yield None
         return
-    with Postgres() as server:
+    with Postgres(crashes=True) as server:
         yield server
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.rules.approval import Request
 from bot.store import trail
@@ -20,6 +21,8 @@ from tests.support.images import pull
 from tests.support.team import FAST
 
 Tag = tuple[str, str]
+_DULL = {"plan", "hash", "previous_hash", "plan_hash", "token", "rule_fingerprint", "response_url"}
+_EMPTY = ("", None, "{}", "[]")
 _DONE = re.compile(
     rb'"(PUT|DELETE) /v2/(\S+)/manifests/(\S+) HTTP/1\.1" (?:201|202) ', re.MULTILINE
 )
@@ -99,6 +102,7 @@ async def look(world: World, played: Played) -> Seen:
             requests = [await tx.requests.get(number) for (number,) in numbers.all()]
             entries = await tx.audit.entries(limit=10_000)
             chain = await trail.check(tx.conn)
+            (world.team.directory / "store.txt").write_text(await _rows(tx.conn))
     finally:
         await store.close()
     return Seen(
@@ -112,6 +116,17 @@ async def look(world: World, played: Played) -> Seen:
         tuple(broken),
         writable,
     )
+
+
+async def _rows(conn: AsyncConnection) -> str:
+    """All that a reader needs who wants to know how it came to that."""
+    lines = []
+    for table in ("audit", "jobs", "outbox", "requests", "items", "windows"):
+        lines += [f"\n{table}"]
+        for row in await conn.execute(sa.text(f"SELECT * FROM {table}")):
+            kept = {k: v for k, v in row._mapping.items() if k not in _DULL and v not in _EMPTY}
+            lines.append(" ".join(f"{name}={value}" for name, value in kept.items()))
+    return "\n".join(lines)
 
 
 async def _tags(world: World, known: Mapping[Tag, Any]) -> dict[Tag, str]:

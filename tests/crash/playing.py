@@ -1,6 +1,7 @@
 """Plays a schedule: people do what it says, and things break as it says."""
 
 import asyncio
+import contextlib
 import re
 import signal
 import time
@@ -24,7 +25,7 @@ _AIMED = 3.0  # seconds for which a fault waits for the call at which it happens
 _AGAIN = 0.4  # seconds until somebody tries again what Slack could not deliver
 _TRIES = 3  # how often somebody types again what was refused
 _GONE = "no such button"
-_LONG = 60.0  # seconds that somebody waits for a button that may never come
+_LONG = 90.0  # seconds that somebody waits for an answer, or a button that may never come
 _OVER = re.compile(
     r"R\d+ (has failed|has expired|is (outdated|undone|purged|held|cancelled|denied))"
 )
@@ -70,6 +71,10 @@ class Played:
     happened: Counter[str] = field(default_factory=Counter)
 
 
+class _InVainError(Exception):
+    """Somebody was not answered, and asks no more."""
+
+
 class Playing:
     """One schedule on one world."""
 
@@ -90,7 +95,7 @@ class Playing:
             for story in stories:
                 if story.done():
                     story.result()
-            self.unfinished = [str(story) for task, story in stories.items() if not task.done()]
+            self.unfinished += [str(story) for task, story in stories.items() if not task.done()]
             self.unfinished += await self._until_quiet()
         finally:
             for task in stories:
@@ -163,6 +168,10 @@ class Playing:
 
     async def _story(self, story: Story) -> None:
         await asyncio.sleep(story.at)
+        with contextlib.suppress(_InVainError):
+            await self._tells(story)
+
+    async def _tells(self, story: Story) -> None:
         if not story.votes:
             await self._looks(story)
             return
@@ -221,9 +230,13 @@ class Playing:
     async def _hears(self, gesture: Gesture, wanted: Callable[[str], Any]) -> Any:
         """Wait for the answer: the message of a request, or words for this person alone."""
         if gesture.acked:
-            await self._slack.wait_for(
-                lambda: self._found(wanted) or self._is_answered(gesture), PATIENCE
-            )
+            try:
+                await self._slack.wait_for(
+                    lambda: self._found(wanted) or self._is_answered(gesture), _LONG
+                )
+            except TimeoutError:
+                self.unfinished.append(f"{gesture.user} waits in vain: {gesture.what}")
+                raise _InVainError from None
         return self._found(wanted)
 
     def _found(self, wanted: Callable[[str], Any]) -> Any:

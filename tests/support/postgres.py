@@ -16,6 +16,8 @@ _USER = "postgres"
 _PASSWORD = f"not-a-real-one-{SECRET}"
 # Nothing here outlives the tests, so nothing has to reach the disk.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
+# What the server has said is committed survives the server's own crash (not the machine's).
+_SAFE = ("fsync=off", "autovacuum=off")
 _SECONDS = "60"
 
 
@@ -34,16 +36,21 @@ class Postgres:
     Whoever reaches the socket is let in: the `directory` is nobody's but the tests'. Addresses
     hold a password all the same, for what must not be done with it.
 
+    Parameters
+    ----------
+    crashes : it is going to be stopped in the middle of everything, and must forget nothing.
+
     Raises
     ------
     FileNotFoundError : PostgreSQL is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, crashes: bool = False) -> None:
         found = programs()
         if found is None:
             raise FileNotFoundError("PostgreSQL is not installed")
         self._programs = found
+        self._settings = _SAFE if crashes else _FAST
         # A socket's path has at most 107 bytes, and pytest's directories are long.
         self.directory = Path(tempfile.mkdtemp(prefix="pg-"))
         self._data = self.directory / "data"
@@ -66,7 +73,7 @@ class Postgres:
         if not self._data.exists():
             self._run("initdb", "-D", self._data, "-U", _USER, "-A", "trust", "-N", "-E", "UTF8")
         options = f"-c listen_addresses= -k {self.directory} " + " ".join(
-            f"-c {setting}" for setting in _FAST
+            f"-c {setting}" for setting in self._settings
         )
         log = self.directory / "log"
         self._run(

@@ -6,6 +6,7 @@ person is told that it was not recorded. The one thing that comes before the row
 modal: its trigger lives no longer than the acknowledgement may take.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -148,13 +149,27 @@ class _Intake:
         if not trouble:
             await self._open(body, row)
             trouble = await self._record(kind, payloads.key(body, row), row, start)
-        await ack()
-        if not trouble or (too_many and not self._gate.tells(row)):
-            return
-        if row.get("view"):
-            await self._opener.replace(row["view"], modals.note("Registry", trouble))
-        elif row["response_url"]:
-            await respond(text=trouble, response_type="ephemeral", replace_original=False)
+        silent = bool(too_many) and not self._gate.tells(row)
+        # Without an acknowledgement Slack itself shows them that the click is lost.
+        if not trouble or silent or await self._tells(row, respond, trouble, start):
+            await ack()
+
+    async def _tells(self, row: Row, respond: Ack, trouble: str, start: float) -> bool:
+        """Tell whoever pressed that it came to nothing; False where they may not hear of it."""
+        left = start + _ALL_SECONDS - time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, left)):
+                if row.get("view"):
+                    return await self._opener.replace(row["view"], modals.note("Registry", trouble))
+                if not row["response_url"]:
+                    return False
+                answer = await respond(
+                    text=trouble, response_type="ephemeral", replace_original=False
+                )
+        except Exception as error:
+            log.warning("nobody was told of a lost click", error=type(error).__name__)
+            return False
+        return bool(answer.status_code == 200)
 
     async def submission(self, ack: Ack, body: Body) -> None:
         start = time.monotonic()

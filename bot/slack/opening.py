@@ -63,10 +63,12 @@ class Opener:
             return named
         return {"view_id": str(answer["view"]["id"])}
 
-    async def replace(self, where: Mapping[str, str], view: View) -> None:
-        """Show something else in it, if that works."""
+    async def replace(self, where: Mapping[str, str], view: View) -> bool:
+        """Show something else in it; whether that worked."""
         try:
             async with asyncio.timeout(_SECONDS):
                 await self._client.views_update(**where, view=view)
         except Exception as error:
             log.warning("a modal was not updated", error=type(error).__name__)
+            return False
+        return True

@@ -225,6 +225,11 @@ class Outbox:
         """It never will; those behind it go on. Only its last owner can say so."""
         await self._close(letter, outbox.c.attempts == letter.attempts, state="failed", error=error)
 
+    async def is_ours(self, letter: Letter) -> bool:
+        """Whether nobody has taken the letter over since it was claimed."""
+        query = sa.select(outbox.c.attempts).where(outbox.c.id == letter.id)
+        return bool(await self._conn.scalar(query) == letter.attempts)
+
     async def later(self, letter: Letter, delay: float, error: str = "") -> None:
         """Try again in `delay` seconds; of no effect once another process has the letter."""
         await self._conn.execute(

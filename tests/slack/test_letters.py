@@ -3,12 +3,14 @@
 Each error has a channel and a person of its own, so that all are met in one run.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.rules.approval import State
 from bot.rules.policy import BOT
 from bot.slack import notifier
 from bot.slack.delivery import GONE, NOT_TAKEN, TOKEN_REFUSED, seconds
@@ -315,3 +317,38 @@ async def test_a_letter_of_a_newer_version_waits_for_it(office: Office) -> None:
 def test_slack_may_ask_for_ten_minutes_at_most(asked: str, waits: float) -> None:
     assert seconds(asked) == waits
     assert seconds("Wed, 21 Oct 2026 07:28:00 GMT") == seconds(None) == 0.0
+
+
+@pytest.mark.parametrize("method", ["chat.update", "chat.postMessage"])
+async def test_who_was_paused_while_speaking_leaves_no_old_words_behind(
+    office: Office, method: str
+) -> None:
+    desk = office.desk(1)
+    request = await office.create(desk.channel, desk.user, "an old request")
+    await _refreshed(office, request.id)
+    if method == "chat.update":
+        await office.deliver()
+        await _refreshed(office, request.id)
+    hold = office.slack.faults.hold(method)
+    letter = await office.store.claim_letter("paused", 1.0)
+    assert letter is not None
+    paused = asyncio.create_task(office.notifier._send(letter))
+    await hold.arrived.wait()
+    await pass_by(office.store, 3600.0)
+    async with office.store.transaction() as tx:
+        await tx.requests.move(request.id, [State.PENDING], State.DENIED)
+    await _refreshed(office, request.id)
+    await office.deliver()
+    assert await office.waiting() == []
+    hold.release()
+    await paused
+    await office.deliver(2)
+    assert await office.waiting() == []
+    shown = office.slack.messages(desk.channel)
+    assert [m.text for m in shown if f"{request.name} is denied" in m.text] == [shown[0].text]
+    assert all("second copy" in m.text for m in shown[1:])
+
+
+async def _refreshed(office: Office, number: int) -> None:
+    async with office.store.transaction() as tx:
+        await tx.outbox.refresh(number)

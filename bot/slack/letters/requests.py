@@ -44,9 +44,21 @@ class Requests:
         shown = request_message(request)
         ts = await self._sender.keep(request.channel, request.message_ts, shown, since)
         async with self._ctx.store.transaction() as tx:
+            if not await tx.outbox.is_ours(letter):
+                return await self._too_late(tx, request, ts)
             await tx.requests.change(request.id, message_ts=ts)
             await tx.requests.edited(request.id)
         return ts
+
+    async def _too_late(self, tx: Transaction, request: Request, ts: str) -> str:
+        """Another process took the letter over and may have said something newer before this."""
+        now = await tx.requests.get(request.id)
+        if not now.message_ts:
+            await tx.requests.change(request.id, message_ts=ts)
+        elif now.message_ts != ts:
+            await tx.outbox.retire(request.id, request.channel, ts)
+        await tx.outbox.refresh(request.id)
+        return now.message_ts or ts
 
     async def _message_refused(self, tx: Transaction, letter: Letter, error: str) -> str:
         """Progress is not told privately: once for every state is enough."""

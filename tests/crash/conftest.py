@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.world import Nursery
+from tests.crash.replicas import Nursery
 from tests.support.postgres import Postgres, programs
 
 PLAYED = "played"

@@ -15,7 +15,7 @@ from bot.store import trail
 from bot.store.audit import AuditEntry
 from bot.store.chain import Report
 from bot.store.store import Store
-from tests.crash.playing import Played
+from tests.crash.people import Played
 from tests.crash.world import World
 from tests.support.images import pull
 from tests.support.team import FAST

@@ -96,7 +96,7 @@ def schedule(seed: int) -> Schedule:
     return Schedule(
         seed,
         "postgresql" if seed % 2 else "sqlite",
-        dice.choice([0.0, 0.0, 1.0, 2.5]),
+        dice.choice([0.0, 1.0, 2.5]),
         dice.choice(["24h", "24h", "3s"]),
         tuple(_reasoned(number, story) for number, story in enumerate(stories, start=1)),
         tuple(sorted(faults, key=lambda fault: fault.at)),
@@ -207,6 +207,9 @@ MOMENTS = {
 }
 """Calls to the registry at which a process dies or freezes: method, path, and whether after it."""
 
+COLLECTING = "in a collection"
+EDITING = "while a message is edited"
+
 
 def _fault(dice: random.Random) -> Fault:
     kind = dice.choices(list(_FAULTS), [weight for weight, _, _ in _FAULTS.values()])[0]
@@ -217,8 +220,8 @@ def _fault(dice: random.Random) -> Fault:
 
 # How often, for how many seconds at most, and in which ways.
 _FAULTS: dict[str, tuple[int, float, tuple[str, ...]]] = {
-    "kill": (5, 1.0, ("", "", *MOMENTS)),
-    "freeze": (4, 4.5, ("", "", *MOMENTS)),
+    "kill": (5, 1.0, ("", "", COLLECTING, COLLECTING, COLLECTING, *MOMENTS)),
+    "freeze": (4, 4.5, ("", "", COLLECTING, COLLECTING, EDITING, *MOMENTS)),
     "database": (3, 2.5, ("",)),
     "slack": (3, 2.5, ("503", "cut", "sockets")),
     "registry": (3, 2.0, ("503", "cut", "dead")),

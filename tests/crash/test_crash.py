@@ -17,8 +17,9 @@ from tests.crash.conftest import PLAYED
 from tests.crash.invariants import wrong
 from tests.crash.looking import Seen, look
 from tests.crash.playing import Playing
+from tests.crash.replicas import Nursery
 from tests.crash.schedule import schedule
-from tests.crash.world import Nursery, World
+from tests.crash.world import World
 from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.anyio

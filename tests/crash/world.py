@@ -2,20 +2,16 @@
 
 import asyncio
 import contextlib
-import json
-import os
-import select
 import signal
-import sqlite3
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from tests.crash.database import Database
+from tests.crash.replicas import Nursery, Replica
 from tests.crash.schedule import LAYERS, Schedule
 from tests.support.faults import ALWAYS
 from tests.support.images import Pushed, push_image
@@ -26,8 +22,6 @@ from tests.support.team import Team
 # Each call of httpx asks whether trio is there, and looks through the disk for it when it is not.
 sys.modules.setdefault("trio", None)  # type: ignore[arg-type]
 
-_NURSERY = Path(__file__).with_name("nursery.py")
-_ROOT = Path(__file__).resolve().parents[2]
 _RULES = """
 [[rules]]
 name = "two leads"
@@ -39,82 +33,6 @@ steps = [{ approvers = ["leads"], approvals_needed = 2 }]
 """
 _STARTING = 20.0  # seconds until a bot that nothing disturbs is ready, on a busy machine
 _EVERYTHING = 1_000_000  # calls: more than there are in any outage
-
-
-class Nursery:
-    """Where bots are born; see nursery.py."""
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, str(_NURSERY)],
-            env={**os.environ, "PYTHONPATH": str(_ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._process:  # closes its input, and waits
-            pass
-
-    def bear(self, order: dict[str, Any]) -> int:
-        """A new bot; a descriptor that stands for its process."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return os.pidfd_open(int(self._process.stdout.readline()))
-
-
-class Replica:
-    """One of the two bots, with a supervisor that starts it again whenever it is not there."""
-
-    def __init__(self, nursery: Nursery, order: dict[str, Any], line: Proxy) -> None:
-        self.line = line
-        self.down = 0
-        self.starts = 0
-        self._nursery = nursery
-        self._order = order
-        self._ready = Path(order["ready"])
-        self._process: int | None = None
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether there is a process, frozen or not."""
-        return self._process is not None and not select.select([self._process], [], [], 0)[0]
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it has said that it serves."""
-        return self.is_alive and self._ready.exists() and bool(self._ready.read_text())
-
-    async def keep(self) -> None:
-        """Supervise."""
-        while True:
-            if not self.down and not self.is_alive:
-                self._let_go()
-                self._ready.unlink(missing_ok=True)
-                self._process = self._nursery.bear(self._order)
-                self.starts += 1
-            await asyncio.sleep(0.1)
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to it, if it lives."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._process, number)
-
-    def _let_go(self) -> None:
-        if self._process is not None:
-            os.close(self._process)
-            self._process = None
-
-    def end(self) -> None:
-        """Kill it for good."""
-        self.down += 1
-        self.send(signal.SIGKILL)
-        self._let_go()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +49,7 @@ class Push:
 class World:
     """What a schedule is played on. `images` are those of the beginning, by repository and tag."""
 
-    def __init__(self, team: Team, database: "Database", plan: Schedule) -> None:
+    def __init__(self, team: Team, database: Database, plan: Schedule) -> None:
         self.team = team
         self.slack = team.slack
         self.database = database
@@ -140,6 +58,7 @@ class World:
         self.pushes: list[Push] = []
         self.refused_pushes = 0
         self.replicas: list[Replica] = []
+        self._dead = asyncio.Lock()
         self.hooks: list[str] = []  # every response_url that was given out, oldest first
         issue = self.slack.hooks.issue
 
@@ -221,7 +140,7 @@ class World:
                 self.refused_pushes += 1
             else:
                 self.pushes.append(Push(repository, tag, image, began, time.time()))
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.5)
 
     def collections(self) -> list[tuple[str, float]]:
         """Beginnings and ends of collections that were no dry runs, with their times."""
@@ -257,17 +176,19 @@ class World:
 
     async def break_registry(self, how: str, seconds: float) -> None:
         """The registry dies and is started again, or something before it gives no way."""
-        registry, lines = self.team.registry, [replica.line for replica in self.replicas]
         if how == "dead":
-            await asyncio.to_thread(registry.crash)
+            async with self._dead:
+                await asyncio.to_thread(self.team.registry.crash)
+                await asyncio.sleep(seconds)
+                await asyncio.to_thread(self.team.registry.revive)
+            return
+        lines = [replica.line for replica in self.replicas]
         for line in lines if how == "503" else ():
             line.fail("", 503, times=ALWAYS)
         for line in lines if how == "cut" else ():
             line.drop("", times=ALWAYS)
         await asyncio.sleep(seconds)
-        if how == "dead":
-            await asyncio.to_thread(registry.revive)
-        for line in lines if how != "dead" else ():
+        for line in lines:
             line.heal()
 
     async def heal(self) -> None:
@@ -278,37 +199,6 @@ class World:
             replica.down = 0
             replica.send(signal.SIGCONT)
         await asyncio.to_thread(self.team.registry.revive)
-
-
-class Database:
-    """The one that both bots share: a file, or one on a server of the tests' own."""
-
-    def __init__(self, postgres: Postgres | None, directory: Path) -> None:
-        self._postgres = postgres
-        self._file = directory / "bot.db"
-        self._once = threading.Lock()
-        self.url = postgres.database() if postgres else f"sqlite:///{self._file}"
-
-    async def fail(self, seconds: float) -> None:
-        """The server crashes and comes back; the file is held by somebody else."""
-        await asyncio.to_thread(self._fail, seconds)
-
-    def _fail(self, seconds: float) -> None:
-        with self._once:
-            (self._restart if self._postgres else self._hold)(seconds)
-
-    def _restart(self, seconds: float) -> None:
-        assert self._postgres
-        self._postgres.stop()
-        time.sleep(seconds)
-        self._postgres.start()
-
-    def _hold(self, seconds: float) -> None:
-        other = sqlite3.connect(self._file, timeout=10.0, isolation_level=None)
-        with contextlib.closing(other):
-            other.execute("BEGIN EXCLUSIVE")
-            time.sleep(seconds)
-            other.execute("ROLLBACK")
 
 
 def _layers(name: str) -> list[bytes]:

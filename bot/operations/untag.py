@@ -26,9 +26,9 @@ from bot.registry.errors import (
     Unsupported,
 )
 from bot.registry.manifest import RawManifest, untag_placeholder
-from bot.rules.approval import Item, ItemState, Request
+from bot.rules.approval import Item, ItemState, Request, WindowState
 from bot.rules.plan import DeletionPlan
-from bot.store.jobs import Job
+from bot.store.jobs import Job, LeaseLost
 
 _ATTEMPTED = "tag.delete_attempted"
 _NO_WAY = (DeleteDisabled, ReadOnly, Forbidden, Unauthorized, Unsupported)
@@ -143,7 +143,13 @@ class Untag:
             return ItemState.MOVED, "pushed again a moment ago"
         await still_ours(self._ctx, job)
         await registry.client.put_manifest(item.repository, item.tag, placeholder)
-        return await self._drop(job, registry, item, placeholder.digest, original)
+        try:
+            return await self._drop(job, registry, item, placeholder.digest, original)
+        except LeaseLost:
+            # Paused between the last look and the push: whoever has it may be done with the tag.
+            with contextlib.suppress(RegistryError):
+                await self._take_back(registry, request, item, placeholder.digest, original)
+            raise
 
     async def _placeholder(
         self, registry: Registry, request: Request, item: Item, original: RawManifest
@@ -185,6 +191,23 @@ class Untag:
                 )
             return ItemState.FAILED, f"{error.sentence} The tag was put back as it was."
         return ItemState.DONE, ""
+
+    async def _take_back(
+        self,
+        registry: Registry,
+        request: Request,
+        item: Item,
+        placeholder: str,
+        original: RawManifest,
+    ) -> None:
+        """Leave nothing of a push that came too late; nobody else has its placeholder."""
+        if await digest_of(registry, item) == placeholder:
+            async with self._ctx.store.reading() as tx:
+                now = await tx.requests.get(request.id)
+            of_item = (item.repository, item.digest, WindowState.UNDONE)
+            if of_item in {(w.repository, w.digest, w.state) for w in now.windows}:
+                await registry.client.put_manifest(item.repository, item.tag, original)
+        await registry.client.delete_manifest(item.repository, placeholder)
 
     async def _drop_stray(self, job: Job, registry: Registry, item: Item) -> None:
         """Somebody pushed over our placeholder; deleting it leaves their tag alone."""

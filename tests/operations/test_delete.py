@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from bot.rules.approval import ItemState, State, WindowState
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action, Protection, Rule, Step
 from bot.store.jobs import LeaseLost
+from tests.support.clock import pass_by
 from tests.support.images import pull, push_image, push_index
 from tests.support.real_registry import RealRegistry
 from tests.support.rig import ANN, BOB, CAT, Rig, policy
@@ -398,6 +400,44 @@ async def test_a_paused_worker_that_wakes_up_does_nothing(rig: Rig, registry: Re
             await rig.untag._originals(rig.registry, request),
         )
     assert (await rig.registry.client.head("a", "1")).digest == pushed.digest
+
+
+@pytest.mark.parametrize("undone", [False, True])
+async def test_a_push_that_a_pause_held_up_leaves_nothing_behind(
+    rig: Rig, registry: RealRegistry, undone: bool
+) -> None:
+    """The worker slept between its last look and the push; another one ended the work meanwhile."""
+    image = await push_image(registry.url, "a", "1")
+    request = await rig.delete("a:1")
+    await rig.approve(request)
+    paused = await rig.store.claim_job("paused", lease=600.0)
+    assert paused is not None
+    client = rig.registry.client
+
+    class Sleeper:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        async def put_manifest(self, *args: Any) -> None:
+            await pass_by(rig.store, 601.0)
+            assert (await rig.finished(request)).state is State.DONE
+            if undone:
+                assert (await rig.undo_(request)).state is State.DONE
+            self.__class__.put_manifest = lambda _, *args: client.put_manifest(*args)
+            await client.put_manifest(*args)
+
+    with pytest.raises(LeaseLost):
+        await rig.untag._one(
+            paused,
+            await rig.get(request),
+            dataclasses.replace(rig.registry, client=Sleeper()),
+            DeletionPlan.from_json(request.plan),
+            request.items[0],
+            await rig.untag._originals(rig.registry, request),
+        )
+    assert await client.tags("a") == (["1"] if undone else [])
+    if undone:
+        assert (await client.head("a", "1")).digest == image.digest
 
 
 async def test_windows_never_promise_a_shared_layer_twice(rig: Rig, registry: RealRegistry) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable, Callable
 
 import sqlalchemy as sa
@@ -40,6 +41,7 @@ class Playing:
     async def run(self) -> None:
         """All of it, until everything is quiet; `unfinished` tells what is left undone."""
         stories = {asyncio.create_task(self._people.plays(s)): s for s in self._world.plan.stories}
+        self._over = asyncio.gather(*stories, return_exceptions=True)
         try:
             await asyncio.gather(*(self._fault(fault) for fault in self._world.plan.faults))
             await self._world.heal()
@@ -53,7 +55,7 @@ class Playing:
         finally:
             for task in stories:
                 task.cancel()
-            await asyncio.gather(*stories, return_exceptions=True)
+            await self._over
         for gesture in self.played.gestures:
             gesture.answered = self._people.is_answered(gesture)
 
@@ -103,12 +105,13 @@ class Playing:
             replica.send(signal.SIGKILL if killing else signal.SIGSTOP)
 
         waiting = asyncio.create_task(self._moment(fault, act))
+        # A collection may stand behind everything else; then nobody asks for one any more.
+        patience = None if fault.how == COLLECTING else _AIMED
+        came = asyncio.create_task(now.wait())
         try:
-            async with asyncio.timeout(_AIMED):
-                await now.wait()
-        except TimeoutError:
-            return
-        else:
+            await asyncio.wait([came, self._over], timeout=patience, return_when=FIRST_COMPLETED)
+            if not now.is_set():
+                return
             self.played.happened[f"{fault.kind} {fault.how}"] += 1
             await asyncio.sleep(fault.seconds)
             if killing:
@@ -118,7 +121,8 @@ class Playing:
         finally:
             replica.line.heal()
             waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+            came.cancel()
+            await asyncio.gather(waiting, came, return_exceptions=True)
 
     async def _moment(self, fault: Fault, act: Callable[[], None]) -> None:
         """Call `act` when it has come. An edit that has left a process arrives when all is over."""

@@ -91,6 +91,9 @@ class People:
             await self._undoes(story, message)
         elif story.then == "abort" and await self._comes(message, "Abort"):
             await self._presses(Press(CAT, "Abort", 0.1), message)
+        elif story.text.startswith("gc"):
+            await self._comes(message, "Abort")
+            await self._goes(message, "Abort")
 
     async def _looks(self, story: Story) -> None:
         while not (await self._types(story.who, story.text)).acked:
@@ -203,6 +206,11 @@ class People:
         except TimeoutError:
             self.played.happened["button never came"] += 1
         return label in self._now(message).buttons
+
+    async def _goes(self, message: Any, label: str) -> None:
+        """Wait until a button is gone."""
+        with contextlib.suppress(TimeoutError):
+            await self._slack.wait_for(lambda: label not in self._now(message).buttons, _LONG)
 
     def _now(self, message: Any) -> Any:
         return self._slack.message(message)

@@ -1,6 +1,7 @@
 """Plays a schedule: things break as it says, while people do what it says."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from asyncio import FIRST_COMPLETED
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 
 from bot.store.store import Store
 from tests.crash.people import People
+from tests.crash.replicas import Replica
 from tests.crash.schedule import COLLECTING, EDITING, MOMENTS, Fault
 from tests.crash.world import World
 from tests.support.team import FAST
@@ -99,7 +101,9 @@ class Playing:
         replica = self._world.replicas[fault.process]
         killing, now = fault.kind == "kill", asyncio.Event()
 
-        def act() -> None:
+        def act(another: Replica | None = None) -> None:
+            nonlocal replica
+            replica = another or replica
             now.set()
             replica.down += killing
             replica.send(signal.SIGKILL if killing else signal.SIGSTOP)
@@ -124,15 +128,15 @@ class Playing:
             came.cancel()
             await asyncio.gather(waiting, came, return_exceptions=True)
 
-    async def _moment(self, fault: Fault, act: Callable[[], None]) -> None:
+    async def _moment(self, fault: Fault, act: Callable[..., None]) -> None:
         """Call `act` when it has come. An edit that has left a process arrives when all is over."""
         if fault.how in MOMENTS:
             method, path, after = MOMENTS[fault.how]
             self._world.replicas[fault.process].line.arm(method, path, act, after=after)
         elif fault.how == COLLECTING:
-            while [word for word, _ in self._world.collections()][-1:] != ["begin"]:
+            while not (busy := self._collecting()):
                 await asyncio.sleep(0.02)
-            act()
+            act(busy[0])
         else:
             hold = self._world.slack.faults.hold("chat.update")
             try:
@@ -141,3 +145,11 @@ class Playing:
                 await asyncio.Event().wait()
             finally:
                 hold.release()
+
+    def _collecting(self) -> list[Replica]:
+        """Whose collection has begun, of those that are no dry runs, and has not ended."""
+        if [word for word, _ in self._world.collections()][-1:] != ["begin"]:
+            return []
+        with contextlib.suppress(OSError):  # somebody ended while we looked
+            return [replica for replica in self._world.replicas if replica.is_collecting]
+        return []

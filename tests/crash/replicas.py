@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.controlled_registry import SLOW_COLLECT
 from tests.support.proxy import Proxy
 
 _NURSERY = Path(__file__).with_name("nursery.py")
@@ -35,12 +36,12 @@ class Nursery:
             pass
 
     def bear(self, order: dict[str, Any]) -> int:
-        """A new bot; a descriptor that stands for its process."""
+        """A new bot; the id of its process."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return os.pidfd_open(int(self._process.stdout.readline()))
+        return int(self._process.stdout.readline())
 
 
 class Replica:
@@ -53,7 +54,8 @@ class Replica:
         self._nursery = nursery
         self._order = order
         self._ready = Path(order["ready"])
-        self._process: int | None = None
+        self._pid = 0
+        self._process: int | None = None  # stands for it also when its id is used again
 
     @property
     def is_alive(self) -> bool:
@@ -65,13 +67,23 @@ class Replica:
         """Whether it has said that it serves."""
         return self.is_alive and self._ready.exists() and bool(self._ready.read_text())
 
+    @property
+    def is_collecting(self) -> bool:
+        """Whether a collection that it has started is its child."""
+        children = " ".join(
+            found.read_text() for found in Path(f"/proc/{self._pid}/task").glob("*/children")
+        )
+        lines = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children.split()]
+        return any(SLOW_COLLECT.name.encode() in line for line in lines)
+
     async def keep(self) -> None:
         """Supervise."""
         while True:
             if not self.down and not self.is_alive:
                 self._let_go()
                 self._ready.unlink(missing_ok=True)
-                self._process = self._nursery.bear(self._order)
+                self._pid = self._nursery.bear(self._order)
+                self._process = os.pidfd_open(self._pid)
                 self.starts += 1
             await asyncio.sleep(0.1)
 

@@ -55,7 +55,7 @@ FAULTS: Mapping[str, Callable[[Faults], Any]] = {
     "an answer that is lost": _each(status=0, after=True),
     "slow answers": _slow,
     "duplicate envelopes": _envelope,
-    "late envelopes": lambda faults: faults.delay_next_envelope(0.5),
+    "late envelopes": lambda faults: faults.delay_next_envelope(0.3),
     "dropped sockets": lambda faults: faults.drop_sockets(),
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,8 +38,9 @@ class Intake:
     async def _ack(self, **said: Any) -> None:
         self.acks.append(said)
 
-    async def _respond(self, **said: Any) -> None:
+    async def _respond(self, **said: Any) -> SimpleNamespace:
         self.responses.append(said)
+        return SimpleNamespace(status_code=200)
 
     def _trigger(self) -> str:
         self._number += 1

@@ -35,14 +35,19 @@ async def test_more_than_it_can_have_in_hand_is_turned_away(
     async def ready() -> str:
         return ""
 
+    async def metrics() -> bytes:
+        return b""
+
+    answered: list[float] = []
     async with contextlib.AsyncExitStack() as stack:
         site = await server.serve_http(
             stack,
             "127.0.0.1",
             0,
-            is_ready=ready,
-            metrics=lambda: b"",
-            events=server.events(app),
+            alive=str,
+            ready=ready,
+            metrics=metrics,
+            events=server.events(app, answered.append),
         )
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=20))
         url = f"http://{site}/slack/events"
@@ -55,3 +60,4 @@ async def test_more_than_it_can_have_in_hand_is_turned_away(
         app.free.set()
         assert [(await task).status_code for task in taken] == [200, 200]
         assert (await http.post(url, content=b"{}")).status_code == 200
+        assert len(answered) == 3

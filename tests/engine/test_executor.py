@@ -14,7 +14,7 @@ from bot.gc.docker.executor import DockerExecutor
 from bot.gc.errors import CollectionAborted, CommandFailed, GcOutputError
 from bot.gc.report import GcProgress
 from tests.support.contained import NAME, Contained
-from tests.support.dockerd import IMAGE, STORAGE, Dockerd
+from tests.support.dockerd import CONFIG, IMAGE, STORAGE, Dockerd
 from tests.support.images import Pushed, pull, push_image
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine]
@@ -152,6 +152,30 @@ def kill_after(doomed: DockerExecutor, acts: int) -> Callable[[], bool]:
     for name in ("inspect", "containers"):
         setattr(engine, name, deadly(getattr(engine, name), 0))
     return lambda: left[0] > 0
+
+
+@pytest.mark.parametrize("mode", ["read-only", "offline"])
+async def test_a_stop_that_outlives_its_process_does_not_come_true_afterwards(
+    contain: Contain, executor: Executors, mode: str
+) -> None:
+    """A container that hears no SIGTERM: the engine waits, and kills it at last."""
+    deaf = f"trap '' TERM; registry serve {CONFIG} & while true; do sleep 1; done"
+    registry = contain(Entrypoint=["sh", "-c", deaf], Cmd=[], StopTimeout=4)
+    engine = registry.engine
+
+    async def until(action: str) -> None:
+        async with asyncio.timeout(30):
+            while (action, NAME) not in engine.events():
+                await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(executor(registry, mode=mode).switch_off_writes(JOB))
+    await until("kill")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await executor(registry, mode=mode).switch_on_writes(JOB)
+    await until("die")
+    assert registry.is_original()
 
 
 async def test_a_collection_outlives_its_process_and_is_known(

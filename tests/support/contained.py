@@ -14,10 +14,11 @@ NAME = "registry"
 
 
 class Contained:
-    """The container `NAME`, on a port of the loopback, with its storage in a directory of ours."""
+    """A container, on a port of the loopback, with its storage in a directory of ours."""
 
-    def __init__(self, engine: Dockerd, directory: Path, **body: Any) -> None:
+    def __init__(self, engine: Dockerd, directory: Path, *, name: str = NAME, **body: Any) -> None:
         self.engine = engine
+        self.name = name
         self.root = directory / "storage"
         self.root.mkdir()
         with socket.socket() as one:
@@ -31,7 +32,7 @@ class Contained:
             **body.pop("HostConfig", {}),
         }
         environ = [f"REGISTRY_HTTP_ADDR=127.0.0.1:{self.port}", *body.pop("Env", [])]
-        self.id = engine.create(NAME, Image=IMAGE, Env=environ, HostConfig=host, **body)
+        self.id = engine.create(name, Image=IMAGE, Env=environ, HostConfig=host, **body)
         self.start()
 
     def start(self) -> None:
@@ -59,10 +60,10 @@ class Contained:
         values: dict[str, Any] = {"container": NAME, "socket": engine.address, "timeout": 60.0}
         return DockerSettings(**(values | changes))
 
-    def is_original(self) -> bool:
-        """Whether the container is the one that was made, running, and the only one."""
-        now = self.engine.inspect(NAME)
-        alone = self.engine.names() == {NAME}
+    def is_original(self, *others: str) -> bool:
+        """Whether the container is the one that was made, running, alone with the others."""
+        now = self.engine.inspect(self.name)
+        alone = self.engine.names() == {self.name, *others}
         return bool(now["Id"] == self.id and now["State"]["Running"] and alone)
 
     def blob_path(self, digest: str) -> Path:
@@ -81,3 +82,8 @@ class Contained:
     def open_gate(self) -> None:
         """Let a `slow-collect` go on."""
         (self.root / "gate").touch()
+
+    def close_gate(self) -> None:
+        """Let the next `slow-collect` wait."""
+        (self.root / "gate").unlink()
+        (self.root / "holding").unlink(missing_ok=True)

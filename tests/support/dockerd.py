@@ -24,6 +24,7 @@ CONFIG = "/etc/docker/registry/config.yml"
 STORAGE = "/var/lib/registry"
 
 _START, _STOP = 30.0, 30.0
+_CHANGES = {"create", "start", "stop", "kill", "die", "destroy", "rename", "update"}
 _APPLETS = ("sh", "stat", "df", "touch", "sleep", "kill", "cat", "true")
 _CONFIG = f"""\
 version: 0.1
@@ -34,10 +35,10 @@ storage:
   delete: {{enabled: true}}
 http: {{addr: ":5000"}}
 """
-# Holds until the file `gate` is in the storage; a dry run goes through.
+# Holds until the file `gate` is in the storage; a dry run goes through unless there is `hold-dry`.
 _SLOW = f"""\
 #!/bin/sh
-if [ "$1" != --dry-run ]; then
+if [ "$1" != --dry-run ] || [ -e {STORAGE}/hold-dry ]; then
   touch {STORAGE}/holding
   while [ ! -e {STORAGE}/gate ]; do sleep 0.05; done
 fi
@@ -168,6 +169,18 @@ class Dockerd:
         """All containers."""
         found: list[Any] = self.api("GET", "/containers/json", params={"all": "1"})
         return found
+
+    def events(self) -> list[tuple[str, str]]:
+        """What was done to containers so far: action and name, those that change something."""
+        query = {"since": "0", "until": str(time.time()), "filters": '{"type": ["container"]}'}
+        with self._client() as http:
+            answer = http.get("/events", params=query)
+        found = [json.loads(line) for line in answer.text.splitlines()]
+        return [
+            (one["Action"], one["Actor"]["Attributes"]["name"])
+            for one in found
+            if one["Action"] in _CHANGES
+        ]
 
     def names(self) -> set[str]:
         """The names of all containers."""

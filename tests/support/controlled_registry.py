@@ -80,6 +80,8 @@ class ControlledRegistry:
     def stop(self) -> None:
         """Stop it, whoever started it."""
         self.fail("stop", None)
+        for verb in ("read-only", "read-write", "stop"):
+            self.hold(verb, False)
         self._run("stop")
 
     def crash(self) -> None:
@@ -104,6 +106,19 @@ class ControlledRegistry:
             path.unlink(missing_ok=True)
         else:
             path.write_text(text, encoding="utf-8")
+
+    def hold(self, verb: str, on: bool) -> None:
+        """Let a verb wait before it does anything, or go on."""
+        path = self.state / f"hold-{verb}"
+        path.touch() if on else path.unlink(missing_ok=True)
+
+    def holds(self, verb: str) -> bool:
+        """Whether a verb waits, or waited once."""
+        return (self.state / f"holding-{verb}").exists()
+
+    def verbs(self) -> list[str]:
+        """What was done to it so far: `read-only`, `read-write`, `stop`."""
+        return (self.state / "verbs").read_text(encoding="ascii").split()
 
     def blob_path(self, digest: str) -> Path:
         """Where the bytes of a blob lie."""

@@ -5,8 +5,9 @@
 Serves STATE_DIR/config.yml (which has no `maintenance` key) as a daemon and returns when it
 listens. `revive` starts it as it was before, if it is dead, as a supervisor does. `status` prints
 the mode and exits 3 when nothing runs. For tests of what goes wrong: a file STATE_DIR/fail-VERB
-makes that verb print its text and exit 1 before it does anything, and --inherit-output lets the
-daemon keep this script's standard output and error open.
+makes that verb print its text and exit 1 before it does anything, with a file STATE_DIR/hold-VERB
+it creates holding-VERB and waits until that file is gone, and --inherit-output lets the daemon keep
+this script's standard output and error open. STATE_DIR/verbs has every verb that was carried out.
 """
 
 import argparse
@@ -39,12 +40,18 @@ def main() -> int:
         running = running_pid(state) is not None
         print((state / "mode").read_text(encoding="utf-8") if running else "stopped")
         return 0 if running else 3
+    hold = state / f"hold-{args.verb}"
+    while hold.exists():
+        (state / f"holding-{args.verb}").touch()
+        time.sleep(0.02)
     with (state / "ctl.lock").open("w") as lock:  # two of these at once would start two servers
         fcntl.flock(lock, fcntl.LOCK_EX)
         if args.verb == "revive":
             if running_pid(state) is not None:
                 return 0
             return start(state, (state / "mode").read_text(encoding="ascii"), False)
+        with (state / "verbs").open("a", encoding="ascii") as verbs:
+            verbs.write(f"{args.verb}\n")
         stop(state)
         return 0 if args.verb == "stop" else start(state, args.verb, args.inherit_output)
 

@@ -53,6 +53,8 @@ class Replica:
             process = subprocess.Popen(
                 argv,
                 env={**os.environ, **environ, "PYTHONPATH": str(_ROOT)},
+                # Where there is no SQLite file, the files of collections go here.
+                cwd=directory,
                 stdout=output,
                 stderr=output,
             )

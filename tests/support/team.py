@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,26 @@ FAST = Timing(
 )
 
 
-def _toml(team: "Team", extra: str) -> str:
-    def argv(*words: str) -> str:
-        return "[" + ", ".join(f'"{word}"' for word in words) + "]"
+def argv(*words: str) -> str:
+    """Words as TOML has them."""
+    return "[" + ", ".join(f'"{word}"' for word in words) + "]"
 
-    registry = team.registry
+
+def commands_toml(registry: ControlledRegistry, collect: Sequence[str]) -> str:
+    """The table of a registry that is collected by commands."""
+    return f"""
+  [registries.gc]
+  executor = "command"
+  collect = {argv(*collect)}
+  config = "{registry.config_path}"
+  start_read_only = {argv(*registry.argv("read-only"))}
+  start = {argv(*registry.argv("read-write"))}
+  stop = {argv(*registry.argv("stop"))}
+  storage_root = "{registry.root}"
+"""
+
+
+def _toml(team: "Team", extra: str) -> str:
     return f"""
 [slack]
 mode = "{team.mode}"
@@ -44,20 +59,14 @@ url = "{team.store_url}"
 name = "corp"
 url = "{team.registry_url}"
 probe_repository = "probe/uploads"
-  [registries.gc]
-  executor = "command"
-  collect = {argv(*team.collect)}
-  config = "{registry.config_path}"
-  start_read_only = {argv(*registry.argv("read-only"))}
-  start = {argv(*registry.argv("read-write"))}
-  stop = {argv(*registry.argv("stop"))}
-  storage_root = "{registry.root}"
+{commands_toml(team.registry, team.collect)}
+{team.tables}
 [groups]
 leads = {{ users = ["{BOB}", "{CAT}"] }}
 {team.groups}
 [[channels]]
 id = "{OPS}"
-registries = ["corp"]
+registries = {argv(*team.served)}
 [[protected]]
 repositories = ["prod/**"]
 {team.rules}
@@ -96,6 +105,8 @@ class Team:
         # A test is quicker than a person.
         self.limits = "commands_per_minute = 10000\nchannel_commands_per_minute = 10000\n"
         self.limits += "clicks_per_minute = 10000"
+        self.tables = ""  # more registries
+        self.served = ["corp"]  # those of the channel
         self.groups = ""  # more lines of [groups]
         self.rules = ""  # rules before those that every team has
         self.replicas: list[Replica] = []
@@ -168,13 +179,16 @@ class Team:
             stop.set()
             await task
 
-    async def spawn(self, extra: str = "", **how: Any) -> Replica:
+    async def spawn(
+        self, extra: str = "", environ: Mapping[str, str] | None = None, **how: Any
+    ) -> Replica:
         """The bot as a process that can be killed; for `how` see :meth:`Replica.spawn`.
 
-        A second one needs another name.
+        A second one needs another name. `environ` is what it finds in its environment as well.
         """
         config = self.write_settings(extra)
-        replica = await Replica.spawn(self.directory, config, self.environ, **how)
+        own = self.environ | dict(environ or {})
+        replica = await Replica.spawn(self.directory, config, own, **how)
         self.replicas.append(replica)
         return replica
 
@@ -206,7 +220,7 @@ class Team:
         known = {message.ts for message in self.slack.messages(OPS)}
         await self.says(user, text)
         await self.slack.wait_for(
-            lambda: any(m.ts not in known for m in self.slack.messages(OPS)), timeout=20
+            lambda: any(m.ts not in known for m in self.slack.messages(OPS)), timeout=60
         )
         return next(m for m in self.slack.messages(OPS) if m.ts not in known)
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from bot.gc.command import CommandExecutor
 from bot.gc.docker.executor import DockerExecutor
-from bot.operations import collection, emptying
+from bot.operations import collection, collection_journal, emptying
 from bot.store.store import Store
 
 HOLD_AT = "HOLD_AT"
@@ -70,28 +70,28 @@ class Moments:
         await self.reach(store, name, f"{self._steps[name]}.{self._acts[name]}")
 
     def _around_steps(self) -> None:
-        write = collection.Run._step
+        write = collection_journal.Journal.step
 
-        async def step(run: Any, which: Any, **facts: Any) -> None:
-            store, name = run._ctx.store, run._registry.name
+        async def step(journal: Any, which: Any, **facts: Any) -> None:
+            store, name = journal.ctx.store, journal.request.registry
             before = self._steps.get(name)
             await self.reach(store, name, f"{before}.done" if before else "begun")
-            await write(run, which, **facts)
+            await write(journal, which, **facts)
             self._steps[name] = which.value
             self._acts[name] = 0
             await self.reach(store, name, which.value)
 
-        collection.Run._step = step  # type: ignore[method-assign]
+        collection_journal.Journal.step = step  # type: ignore[method-assign]
 
     def _with_fence(self, act: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def fenced(executor: Any, *words: Any, **more: Any) -> Any:
             def held(given: Any) -> Any:
-                run = getattr(given, "__self__", None)
-                if not isinstance(run, collection.Run):
+                journal = getattr(given, "__self__", None)
+                if not isinstance(journal, collection_journal.Journal):
                     return given
 
                 async def fence() -> None:
-                    await self._act(run._ctx.store, executor.name)
+                    await self._act(journal.ctx.store, executor.name)
                     await given()
 
                 return fence

@@ -5,7 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 AUDIT  := .venv-audit
-WORKERS ?= auto
+# The tests wait more than they compute: one worker more than there are cores.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the tests run against that does not come from PyPI.
@@ -62,7 +63,7 @@ demo: ## play with it in the browser, without any account (DEMO="--port 8091" fo
 # A file of tests stays with one worker, and files start in the order of their names: those that
 # take longest (browser, engine) come first.
 test: setup ## run the tests (on a real registry; WORKERS=1 for one after the other)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 crash: SEEDS = 300
 crash: setup ## crashes and outages by seeded schedules (SEEDS=300; SEED=123 plays one again)

@@ -18,7 +18,6 @@ from bot.store.store import Store
 from tests.crash.people import Played
 from tests.crash.world import World
 from tests.support.images import pull
-from tests.support.team import FAST
 
 Tag = tuple[str, str]
 _DULL = {"plan", "hash", "previous_hash", "plan_hash", "token", "rule_fingerprint", "response_url"}
@@ -95,7 +94,7 @@ async def look(world: World, played: Played) -> Seen:
             await pull(world.team.registry.url, repository, tag)
         except AssertionError as error:
             broken.append(str(error))
-    store = await Store.open(world.database.url, FAST.lease)
+    store = await Store.look(world.database.url)
     try:
         async with store.reading() as tx:
             numbers = await tx.conn.execute(sa.text("SELECT id FROM requests ORDER BY id"))

@@ -14,7 +14,6 @@ from tests.crash.people import People
 from tests.crash.replicas import Replica
 from tests.crash.schedule import COLLECTING, EDITING, MOMENTS, Fault
 from tests.crash.world import World
-from tests.support.team import FAST
 
 PATIENCE = 180.0
 """Seconds after the last fault in which everything must have come to its end."""
@@ -64,7 +63,7 @@ class Playing:
     async def _until_quiet(self) -> list[str]:
         """Wait until nothing is left to do; what is, when patience has ended."""
         deadline = time.monotonic() + PATIENCE
-        store = await Store.open(self._world.database.url, FAST.lease)
+        store = await Store.look(self._world.database.url)
         try:
             calm, busy = 0, [""]
             while calm < 3 and time.monotonic() < deadline:

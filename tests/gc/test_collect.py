@@ -132,7 +132,7 @@ async def test_the_log_can_be_read_again_and_forgotten(
     fresh.forget("R1")
     with pytest.raises(GcOutputError, match="never began"):
         fresh.read_log("R1")
-    assert {path.name for path in state_dir.iterdir()} == {"corp.lock"}
+    assert {path.name for path in state_dir.iterdir()} == {"corp.lock", "corp.turn"}
 
 
 async def test_old_files_of_jobs_are_swept_and_nothing_else(
@@ -149,7 +149,7 @@ async def test_old_files_of_jobs_are_swept_and_nothing_else(
         if not path.name.startswith("corp.R2"):
             os.utime(path, (0, 0))
     executor.sweep()
-    left = {path.name for path in state_dir.iterdir()} - {"corp.lock"}
+    left = {path.name for path in state_dir.iterdir()} - {"corp.lock", "corp.turn"}
     assert left == {"corp.R2.dry-run.out", "corp.R2.dry-run.err", "corp.R2.pid", *others}
 
 

@@ -59,7 +59,7 @@ async def test_the_whole_log_comes_with_the_result(team: Team) -> None:
         assert "UTC  Proving that pushes are refused" in text
         assert text.count("3 blobs marked, 3 blobs and 0 manifests eligible for deletion") == 2
         assert text.count("Deleting blob") == 3
-    store = await Store.open(team.store_url)
+    store = await Store.look(team.store_url)
     async with store.reading() as tx:
         rows = await tx.conn.execute(sa.select(outbox.c.payload, outbox.c.state))
         kept = [(row.payload, row.state) for row in rows if row.payload.get("name") == "log"]

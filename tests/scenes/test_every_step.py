@@ -55,8 +55,12 @@ async def test_killed_after_it_began(team: Team) -> None:
     await _play(team, AFTER, signal.SIGKILL)
 
 
-async def test_paused_until_there_is_a_successor(team: Team) -> None:
+async def test_paused_before_the_collection(team: Team) -> None:
     await _play(team, BEFORE, signal.SIGSTOP)
+
+
+async def test_paused_after_it_began(team: Team) -> None:
+    await _play(team, AFTER, signal.SIGSTOP)
 
 
 async def _play(team: Team, moments: Sequence[str], number: signal.Signals) -> None:

@@ -82,3 +82,8 @@ class Contained:
     def open_gate(self) -> None:
         """Let a `slow-collect` go on."""
         (self.root / "gate").touch()
+
+    def close_gate(self) -> None:
+        """Let the next `slow-collect` wait."""
+        (self.root / "gate").unlink()
+        (self.root / "holding").unlink(missing_ok=True)

@@ -35,10 +35,10 @@ storage:
   delete: {{enabled: true}}
 http: {{addr: ":5000"}}
 """
-# Holds until the file `gate` is in the storage; a dry run goes through.
+# Holds until the file `gate` is in the storage; a dry run goes through unless there is `hold-dry`.
 _SLOW = f"""\
 #!/bin/sh
-if [ "$1" != --dry-run ]; then
+if [ "$1" != --dry-run ] || [ -e {STORAGE}/hold-dry ]; then
   touch {STORAGE}/holding
   while [ ! -e {STORAGE}/gate ]; do sleep 0.05; done
 fi

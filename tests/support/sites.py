@@ -5,10 +5,12 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.contained import Contained
 from tests.support.controlled_registry import ControlledRegistry
+from tests.support.dockerd import Dockerd
 from tests.support.images import push_image
 from tests.support.pushers import CLIENT, Pusher
-from tests.support.team import commands_toml
+from tests.support.team import argv, commands_toml
 
 SHARED = b"a layer that is collected and pushed" * 20
 
@@ -188,3 +190,75 @@ class Commanded(Site):
     def close(self) -> None:
         self.go_on()
         self._registry.stop()
+
+
+class Boxed(Site):
+    """A registry in a container of the tests' engine."""
+
+    def __init__(
+        self, engine: Dockerd, directory: Path, name: str, moment: str, holds: Path
+    ) -> None:
+        home = directory / name
+        home.mkdir()
+        self._contained = Contained(engine, home, name=name)
+        self._engine = engine
+        super().__init__(name, moment, self._contained.url, holds)
+        self._contained.open_gate()
+
+    @property
+    def _clone(self) -> str:
+        return f"registry-bot-R{self.number}-collect"
+
+    def table(self) -> str:
+        return f"""
+[[registries]]
+name = "{self.name}"
+url = "{self.url}"
+probe_repository = "probe/uploads"
+  [registries.gc]
+  executor = "docker"
+  container = "{self.name}"
+  socket = "{self._engine.address}"
+  collect = {argv("slow-collect")}
+"""
+
+    def ready(self) -> None:
+        if self.moment == "dry-run.mid":
+            (self._contained.root / "hold-dry").touch()
+        if self.outlives:
+            self._contained.close_gate()
+
+    def is_held(self) -> bool:
+        return self._contained.holds() if self.outlives else super().is_held()
+
+    def go_on(self) -> None:
+        self._contained.open_gate()
+
+    def acts(self) -> list[str]:
+        ours = (self.name, self._clone, f"{self._clone}.")
+        return [
+            f"{action} {name}"
+            for action, name in self._engine.events()
+            if name in ours or name.startswith(ours[2])
+        ]
+
+    def collections(self) -> int:
+        begun = [one for one in self.acts() if one.startswith("start ")]
+        return sum(one.endswith(f"{self._clone}.collector") for one in begun)
+
+    def blobs(self) -> set[str]:
+        return self._contained.blob_digests()
+
+    def why_not_as_before(self) -> str:
+        now = self._engine.inspect(self.name)
+        if now["Id"] != self._contained.id or not now["State"]["Running"]:
+            return f"the container is another one, or {now['State']['Status']}"
+        left = [name for name in self._engine.names() if name.startswith(self._clone)]
+        return f"{left} are left over" if left else ""
+
+    async def restart(self) -> None:
+        self._engine.api("POST", f"/containers/{self.name}/restart")
+        self._contained.start()
+
+    def close(self) -> None:
+        self.go_on()

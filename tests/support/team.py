@@ -297,7 +297,7 @@ class Team:
 
     async def trail(self, event: str = "") -> list[AuditEntry]:
         """The audit trail, or its entries of one kind."""
-        store = await Store.open(self.store_url, FAST.lease)
+        store = await Store.look(self.store_url)
         try:
             async with store.reading() as tx:
                 entries = await tx.audit.entries()

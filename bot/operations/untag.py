@@ -6,6 +6,7 @@ tag shows the placeholder; a crash there is finished by whoever takes the job ov
 placeholder's digest was stored before the push.
 """
 
+import asyncio
 import contextlib
 import secrets
 from functools import partial
@@ -29,6 +30,8 @@ from bot.registry.manifest import RawManifest, untag_placeholder
 from bot.rules.approval import Item, ItemState, Request, WindowState
 from bot.rules.plan import DeletionPlan
 from bot.store.jobs import Job, LeaseLost
+from bot.store.patience import to_the_end
+from bot.store.store import StoreUnusable
 
 _ATTEMPTED = "tag.delete_attempted"
 _NO_WAY = (DeleteDisabled, ReadOnly, Forbidden, Unauthorized, Unsupported)
@@ -142,14 +145,26 @@ class Untag:
         if await digest_of(registry, item) != item.digest:
             return ItemState.MOVED, "pushed again a moment ago"
         await still_ours(self._ctx, job)
-        await registry.client.put_manifest(item.repository, item.tag, placeholder)
         try:
+            await to_the_end(registry.client.put_manifest(item.repository, item.tag, placeholder))
             return await self._drop(job, registry, item, placeholder.digest, original)
-        except LeaseLost:
+        except (LeaseLost, asyncio.CancelledError):
             # Paused between the last look and the push: whoever has it may be done with the tag.
-            with contextlib.suppress(RegistryError):
-                await self._take_back(registry, request, item, placeholder.digest, original)
+            # The heartbeat may hear of that first, and cancel this in the middle of a call.
+            if await self._is_lost(job):
+                with contextlib.suppress(RegistryError):
+                    await self._take_back(registry, request, item, placeholder.digest, original)
             raise
+
+    async def _is_lost(self, job: Job) -> bool:
+        """Whether somebody else has the job by now; False where the store does not say."""
+        try:
+            await still_ours(self._ctx, job)
+        except LeaseLost:
+            return True
+        except StoreUnusable:
+            return False
+        return False
 
     async def _placeholder(
         self, registry: Registry, request: Request, item: Item, original: RawManifest

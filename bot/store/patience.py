@@ -23,19 +23,19 @@ class PatientConnection(AsyncConnection):
 
     async def execute(self, *args: Any, **kwargs: Any) -> Any:
         """As in the library; `scalar` and `scalars` use it, too."""
-        return await _to_the_end(super().execute(*args, **kwargs))
+        return await to_the_end(super().execute(*args, **kwargs))
 
     async def exec_driver_sql(self, *args: Any, **kwargs: Any) -> Any:
         """As in the library."""
-        return await _to_the_end(super().exec_driver_sql(*args, **kwargs))
+        return await to_the_end(super().exec_driver_sql(*args, **kwargs))
 
     async def run_sync(self, *args: Any, **kwargs: Any) -> Any:
         """As in the library."""
-        return await _to_the_end(super().run_sync(*args, **kwargs))
+        return await to_the_end(super().run_sync(*args, **kwargs))
 
     async def rollback(self) -> None:
         """As in the library."""
-        await _to_the_end(super().rollback())
+        await to_the_end(super().rollback())
 
 
 class PatientEngine(AsyncEngine):
@@ -52,18 +52,18 @@ async def unbroken(manager: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
         entered = await asyncio.shield(begun)
     except asyncio.CancelledError as error:
         with contextlib.suppress(Exception):
-            await _to_the_end(begun)
-            await _to_the_end(manager.__aexit__(type(error), error, None))
+            await to_the_end(begun)
+            await to_the_end(manager.__aexit__(type(error), error, None))
         raise
     try:
         yield entered
     except BaseException as error:
-        await _to_the_end(manager.__aexit__(type(error), error, error.__traceback__))
+        await to_the_end(manager.__aexit__(type(error), error, error.__traceback__))
         raise
-    await _to_the_end(manager.__aexit__(None, None, None))
+    await to_the_end(manager.__aexit__(None, None, None))
 
 
-async def _to_the_end(work: Awaitable[T]) -> T:
+async def to_the_end(work: Awaitable[T]) -> T:
     """Wait for it, whatever happens to us meanwhile; a cancellation comes after it."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

@@ -402,17 +402,22 @@ async def test_a_paused_worker_that_wakes_up_does_nothing(rig: Rig, registry: Re
     assert (await rig.registry.client.head("a", "1")).digest == pushed.digest
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
 @pytest.mark.parametrize("undone", [False, True])
 async def test_a_push_that_a_pause_held_up_leaves_nothing_behind(
-    rig: Rig, registry: RealRegistry, undone: bool
+    rig: Rig, registry: RealRegistry, undone: bool, cancelled: bool
 ) -> None:
-    """The worker slept between its last look and the push; another one ended the work meanwhile."""
+    """The worker slept between its last look and the push; another one ended the work meanwhile.
+
+    Its heartbeat may be the first to hear of that: the work is cancelled in the middle of the push.
+    """
     image = await push_image(registry.url, "a", "1")
     request = await rig.delete("a:1")
     await rig.approve(request)
     paused = await rig.store.claim_job("paused", lease=600.0)
     assert paused is not None
     client = rig.registry.client
+    under_way: list[asyncio.Future[Any]] = []
 
     class Sleeper:
         def __getattr__(self, name: str) -> Any:
@@ -424,10 +429,14 @@ async def test_a_push_that_a_pause_held_up_leaves_nothing_behind(
             if undone:
                 assert (await rig.undo_(request)).state is State.DONE
             self.__class__.put_manifest = lambda _, *args: client.put_manifest(*args)
-            await client.put_manifest(*args)
+            # Once it is on its way it arrives, whoever still waits for its answer.
+            under_way.append(asyncio.ensure_future(client.put_manifest(*args)))
+            if cancelled:
+                working.cancel()
+            await asyncio.shield(under_way[-1])
 
-    with pytest.raises(LeaseLost):
-        await rig.untag._one(
+    working = asyncio.create_task(
+        rig.untag._one(
             paused,
             await rig.get(request),
             dataclasses.replace(rig.registry, client=Sleeper()),
@@ -435,6 +444,10 @@ async def test_a_push_that_a_pause_held_up_leaves_nothing_behind(
             request.items[0],
             await rig.untag._originals(rig.registry, request),
         )
+    )
+    with pytest.raises(asyncio.CancelledError if cancelled else LeaseLost):
+        await working
+    await asyncio.gather(*under_way)
     assert await client.tags("a") == (["1"] if undone else [])
     if undone:
         assert (await client.head("a", "1")).digest == image.digest

@@ -5,8 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 AUDIT  := .venv-audit
-# The tests wait more than they compute: one worker more than there are cores.
-WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the tests run against that does not come from PyPI.

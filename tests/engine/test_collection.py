@@ -375,13 +375,11 @@ async def test_a_clone_that_does_not_start_is_told_with_its_last_words(
     registry = contain(Entrypoint=["stubborn"], Cmd=["serve", CONFIG])
     async with Rig.open(tmp_path, registry.url, gc=registry.settings()) as rig:
         await push_image(registry.url, "keep", "1")
-        begun = time.monotonic()
         ended = await rig.done(await rig.gc())
         assert ended.state is State.FAILED
         assert (
             "clone of the registry ended with exit code 3. It said: I will not"
             in (ended.result["why"])
         )
-        assert time.monotonic() - begun < rig.ctx.timing.proof
         assert await _writable(rig)
         assert registry.is_original()

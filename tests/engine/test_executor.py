@@ -214,7 +214,8 @@ async def test_an_orphan_is_killed_and_pulls_go_on(contain: Contain, executor: E
     with pytest.raises(asyncio.CancelledError):
         await task
     successor = executor(registry)
-    assert await successor.kill_orphan(JOB)
+    gone = await successor.kill_orphan(JOB)
+    assert gone or await successor.wait_until_gone(60), "a busy engine takes its time"
     await pull(registry.url, "team/app", old.digest)
     await successor.switch_on_writes(JOB)
     with pytest.raises(GcOutputError):

@@ -239,7 +239,7 @@ class Rig:
             await task
 
     async def until(
-        self, request: Request, holds: Callable[[Request], bool], seconds: float = 30.0
+        self, request: Request, holds: Callable[[Request], bool], seconds: float = 120.0
     ) -> Request:
         """Wait until a request is as it should be. The store is asked after every change."""
         async with asyncio.timeout(seconds):
@@ -249,7 +249,9 @@ class Rig:
                     return current
                 await asyncio.sleep(0.02)
 
-    async def eventually(self, holds: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+    async def eventually(
+        self, holds: Callable[[], Awaitable[bool]], seconds: float = 120.0
+    ) -> None:
         """Wait until something is so; the store is asked again and again."""
         async with asyncio.timeout(seconds):
             while not await holds():

@@ -16,7 +16,7 @@ from bot.operations.retaining import RETENTION, Retaining
 from bot.operations.running import END_WINDOW
 from bot.operations.scheduler import SCHEDULE, Scheduler
 from bot.operations.undo import Undo
-from bot.operations.untag import Untag
+from bot.operations.untag import TAKE_BACK, Untag
 from bot.operations.worker import Handler
 from bot.store.jobs import Job
 from bot.store.outbox import ANCHOR
@@ -55,6 +55,7 @@ class Operations:
             "expire": Handler(self._expire, nothing, attempts=_WITHOUT_END),
             REMIND: Handler(self._remind, nothing),
             "untag": Handler(self.untag.run, self._give_up),
+            TAKE_BACK: Handler(self.untag.take_back, nothing, attempts=_WITHOUT_END),
             "purge": Handler(self.purge.run, self._give_up),
             END_WINDOW: Handler(self.purge.end_window, self.purge.give_up_window),
             "undo": Handler(self.undo.run, self._give_up),

@@ -17,6 +17,7 @@ from bot.operations.images import ImageReader
 from bot.operations.items import attempting, digest_of, settled, still_ours
 from bot.operations.recheck import recheck
 from bot.operations.running import begin, finish_running, patient
+from bot.operations.worker import TryLater
 from bot.registry.errors import (
     DeleteDisabled,
     Forbidden,
@@ -32,6 +33,9 @@ from bot.rules.plan import DeletionPlan
 from bot.store.jobs import Job, LeaseLost
 from bot.store.patience import to_the_end
 from bot.store.store import StoreUnusable
+
+TAKE_BACK = "take back"
+"""The job that removes a placeholder which was pushed too late."""
 
 _ATTEMPTED = "tag.delete_attempted"
 _NO_WAY = (DeleteDisabled, ReadOnly, Forbidden, Unauthorized, Unsupported)
@@ -152,8 +156,7 @@ class Untag:
             # Paused between the last look and the push: whoever has it may be done with the tag.
             # The heartbeat may hear of that first, and cancel this in the middle of a call.
             if await self._is_lost(job):
-                with contextlib.suppress(RegistryError):
-                    await self._take_back(registry, request, item, placeholder.digest, original)
+                await self._leave_nothing(registry, request, item, placeholder.digest, original)
             raise
 
     async def _is_lost(self, job: Job) -> bool:
@@ -206,6 +209,43 @@ class Untag:
                 )
             return ItemState.FAILED, f"{error.sentence} The tag was put back as it was."
         return ItemState.DONE, ""
+
+    async def _leave_nothing(
+        self,
+        registry: Registry,
+        request: Request,
+        item: Item,
+        placeholder: str,
+        original: RawManifest,
+    ) -> None:
+        """Take a late push back at once, or as soon as the registry lets us."""
+        async with self._ctx.store.transaction() as tx:
+            await tx.jobs.add(
+                TAKE_BACK,
+                {"position": item.position, "placeholder": placeholder},
+                registry=registry.name,
+                exclusive=True,
+                request_id=request.id,
+                dedupe=f"back:{placeholder}",
+            )
+        with contextlib.suppress(RegistryError):
+            await self._take_back(registry, request, item, placeholder, original)
+
+    async def take_back(self, job: Job) -> None:
+        """What `_leave_nothing` could not do, as while a collection is at work."""
+        async with self._ctx.store.reading() as tx:
+            request = await tx.requests.get(job.request_id or 0)
+            item = next(i for i in request.items if i.position == job.payload["position"])
+            original = (await tx.manifests.get([item.digest]))[item.digest]
+        registry, placeholder = self._ctx.registry(request.registry), job.payload["placeholder"]
+        try:
+            await self._take_back(registry, request, item, placeholder, original)
+        except NotFound:
+            pass  # it has been done
+        except RegistryError as error:
+            raise TryLater(self._ctx.timing.retry * 6) from error
+        async with self._ctx.store.transaction(job) as tx:
+            await tx.jobs.finish(job)
 
     async def _take_back(
         self,

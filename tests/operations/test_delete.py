@@ -2,17 +2,21 @@
 
 import asyncio
 import dataclasses
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from bot.operations.errors import Refusal
-from bot.registry.errors import NotFound
+from bot.operations.untag import TAKE_BACK
+from bot.registry.errors import NotFound, Unreachable
 from bot.rules.approval import ItemState, State, WindowState
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action, Protection, Rule, Step
 from bot.store.jobs import LeaseLost
+from bot.store.schema import jobs
 from tests.support.clock import pass_by
 from tests.support.images import pull, push_image, push_index
 from tests.support.real_registry import RealRegistry
@@ -402,14 +406,22 @@ async def test_a_paused_worker_that_wakes_up_does_nothing(rig: Rig, registry: Re
     assert (await rig.registry.client.head("a", "1")).digest == pushed.digest
 
 
+async def _is_taken_back(rig: Rig) -> bool:
+    query = sa.select(jobs.c.id).where(jobs.c.kind == TAKE_BACK, jobs.c.state != "done")
+    async with rig.store.reading() as tx:
+        return (await tx.conn.execute(query)).first() is None
+
+
+@pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("cancelled", [False, True])
 @pytest.mark.parametrize("undone", [False, True])
 async def test_a_push_that_a_pause_held_up_leaves_nothing_behind(
-    rig: Rig, registry: RealRegistry, undone: bool, cancelled: bool
+    rig: Rig, registry: RealRegistry, undone: bool, cancelled: bool, away: bool
 ) -> None:
     """The worker slept between its last look and the push; another one ended the work meanwhile.
 
     Its heartbeat may be the first to hear of that: the work is cancelled in the middle of the push.
+    And the registry may be away by then, as where a collection begins.
     """
     image = await push_image(registry.url, "a", "1")
     request = await rig.delete("a:1")
@@ -435,6 +447,11 @@ async def test_a_push_that_a_pause_held_up_leaves_nothing_behind(
                 working.cancel()
             await asyncio.shield(under_way[-1])
 
+        async def delete_manifest(self, *args: Any) -> None:
+            if away:
+                raise Unreachable("The registry does not answer.")
+            await client.delete_manifest(*args)
+
     working = asyncio.create_task(
         rig.untag._one(
             paused,
@@ -448,6 +465,10 @@ async def test_a_push_that_a_pause_held_up_leaves_nothing_behind(
     with pytest.raises(asyncio.CancelledError if cancelled else LeaseLost):
         await working
     await asyncio.gather(*under_way)
+    if away:
+        assert await client.tags("a") == ["1"]
+        async with rig.working():
+            await rig.eventually(partial(_is_taken_back, rig))
     assert await client.tags("a") == (["1"] if undone else [])
     if undone:
         assert (await client.head("a", "1")).digest == image.digest

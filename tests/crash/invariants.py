@@ -14,6 +14,7 @@ _PEOPLE = (("leads", frozenset(LEADS)),)
 _ONE = Terms(_PEOPLE, ((("leads",), 1),))
 _TWO = Terms(_PEOPLE, ((("leads",), 2),))
 _STARTED = "request.started"
+_ATTEMPTED = "tag.delete_attempted"
 _ENDS = {
     State.DENIED: ("request.denied",),
     State.CANCELLED: ("request.cancelled",),
@@ -81,6 +82,10 @@ def nothing_twice(seen: Seen) -> Iterator[str]:
         if request.action in {Action.DELETE, Action.UNDO}:
             touched = [i for i in request.items if i.state is not ItemState.WAITING]
             wanted.update((i.repository, i.tag) for i in touched)
+            # A process that was paused right before its push makes it when it wakes up, beside
+            # the one that its successor made; it is taken back, which `tags_as_told` looks at.
+            tries = Counter((e.repository, e.tag) for e in seen.entries(request, _ATTEMPTED))
+            wanted.update({tag: count - 1 for tag, count in tries.items()})
     puts = Counter((c.repository, c.reference) for c in seen.changes if c.method == "PUT")
     for tag, count in puts.items():
         if count > wanted[tag]:

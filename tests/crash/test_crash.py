@@ -25,9 +25,13 @@ from tests.support.postgres import Postgres
 pytestmark = pytest.mark.anyio
 
 
+IN_THE_SUITE = 4
+"""Schedules that every run of the tests plays, half of them on each database."""
+
+
 def _seeds() -> list[int]:
     one = os.environ.get("CRASH_SEED")
-    return [int(one)] if one else list(range(int(os.environ.get("CRASH_SEEDS") or 20)))
+    return [int(one)] if one else list(range(int(os.environ.get("CRASH_SEEDS") or IN_THE_SUITE)))
 
 
 @pytest.mark.parametrize("seed", _seeds())

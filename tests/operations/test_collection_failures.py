@@ -257,6 +257,6 @@ async def test_a_second_registry_on_the_storage_that_takes_pushes(
 
         assert ended.state is State.FAILED, ended.result
         assert f"{second.url} still accepts uploads after the switch" in ended.result["why"]
-        assert "start_read_only must really make the registry read-only" in ended.result["why"]
+        assert "what switches pushes off must switch this one off, too" in ended.result["why"]
         assert lost <= controlled.blob_digests()
         assert await writable(rig)

@@ -38,6 +38,18 @@ class Sender:
         """
         return str((await self._post(channel, shown, thread))["ts"])
 
+    async def below(self, channel: str, thread: str, shown: Message, alone: Message) -> str:
+        """Say something in a thread, or to the channel as `alone` where there is none any more.
+
+        The `ts` of the message.
+        """
+        try:
+            return await self.post(channel, shown, thread)
+        except SlackApiError as error:
+            if code_of(error) not in GONE:
+                raise
+        return await self.post(channel, alone)
+
     async def direct(self, user: str, shown: Message) -> tuple[str, str]:
         """Say something to a person; the id of their conversation and the `ts` of the message."""
         answer = await self._post(user, shown)

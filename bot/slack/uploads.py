@@ -1,19 +1,19 @@
 """Delivers files: into the thread of a request, or to one person."""
 
 import re
-from typing import NoReturn
 
 from slack_sdk.errors import SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.operations.context import Context
 from bot.slack.delivery import Later, Refused, backoff, is_in_slack
-from bot.slack.letters.base import Way
+from bot.slack.letters.base import Way, not_there_yet
 from bot.slack.sending import Sender
 from bot.slack.views import cleanup, files, notices
 from bot.store.outbox import Letter
 from bot.store.store import Transaction
 
+_NOWHERE = "it has no message to stand below"
 _STATUS = re.compile(r"status: (\d+)")
 
 
@@ -57,7 +57,7 @@ class Uploads:
         if made is None:
             return ""
         if not request.message_ts:
-            await self._wait(letter, request=request.id)
+            await not_there_yet(self._ctx, letter, _NOWHERE, request=request.id)
         return await self._upload(letter, made, request.channel, request.message_ts)
 
     async def _below_preview(self, letter: Letter) -> str:
@@ -66,7 +66,7 @@ class Uploads:
         if not preview.channel:
             return ""
         if not preview.message_ts:
-            await self._wait(letter, preview=preview.id)
+            await not_there_yet(self._ctx, letter, _NOWHERE, preview=preview.id)
         made = cleanup.file_of(preview, letter.payload["rows"])
         return await self._upload(letter, made, preview.channel, preview.message_ts)
 
@@ -101,13 +101,6 @@ class Uploads:
                 raise Later(backoff(letter), f"upload: {status}") from error
             raise Refused(f"upload refused with {status}") from error
         return str(answer["files"][0]["id"])
-
-    async def _wait(self, letter: Letter, *, request: int = 0, preview: int = 0) -> NoReturn:
-        """Until its message is there; raises `Refused` where none will come."""
-        async with self._ctx.store.reading() as tx:
-            if await tx.outbox.is_coming(request, preview=preview):
-                raise Later(backoff(letter), "the message it belongs to is not there yet")
-        raise Refused("it has no message to stand below")
 
     async def _refused(self, tx: Transaction, letter: Letter, error: str) -> str:
         """Say so where the file was expected."""

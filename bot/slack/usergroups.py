@@ -12,7 +12,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.delivery import retry_after
+from bot.slack.delivery import code_of, retry_after
 
 log = structlog.get_logger()
 
@@ -142,5 +142,4 @@ def _read(error: Exception) -> tuple[str, float]:
     if not isinstance(error, SlackApiError):
         return "nothing in time" if isinstance(error, TimeoutError) else "nothing", 0.0
     status = getattr(error.response, "status_code", 200)
-    said = error.response.get("error") if error.response else None
-    return str(said or status), retry_after(error)
+    return code_of(error) or str(status), retry_after(error)

@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from bot.operations.context import Context
-from bot.slack.delivery import is_in_slack
+from bot.slack.delivery import Later, Refused, backoff, is_in_slack
 from bot.slack.views.blocks import Message
 from bot.store.outbox import Letter
 from bot.store.store import Transaction
@@ -30,6 +31,22 @@ class Way:
 async def nothing(tx: Transaction, letter: Letter, error: str) -> str:  # noqa: ARG001
     """Nobody is waiting for it, or nobody can be told."""
     return NOTHING
+
+
+async def not_there_yet(
+    ctx: Context, letter: Letter, none: str, *, request: int = 0, preview: int = 0
+) -> NoReturn:
+    """Wait for the message of a request or preview that a letter belongs below.
+
+    Raises
+    ------
+    Later : it is still to be written.
+    Refused : none will come; `none` says so.
+    """
+    async with ctx.store.reading() as tx:
+        if await tx.outbox.is_coming(request, preview=preview):
+            raise Later(backoff(letter), "the message it belongs to is not there yet")
+    raise Refused(none)
 
 
 def another_channel(ctx: Context, registry: str, channel: str) -> str:

@@ -5,8 +5,15 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 
 from bot.operations.context import Context
-from bot.slack.delivery import GONE, Later, Meaning, Refused, backoff, code_of, meaning
-from bot.slack.letters.base import NOTHING, Way, another_channel, nothing, tell
+from bot.slack.delivery import Later, Meaning, code_of, meaning
+from bot.slack.letters.base import (
+    NOTHING,
+    Way,
+    another_channel,
+    not_there_yet,
+    nothing,
+    tell,
+)
 from bot.slack.sending import Sender
 from bot.slack.views import announcements, audit, notices
 from bot.slack.views.blocks import Message
@@ -47,17 +54,9 @@ class Channels:
             return await self._sender.post(payload["channel"], shown)
         async with self._ctx.store.reading() as tx:
             preview = await tx.previews.get(int(payload["preview"]))
-            is_coming = await tx.outbox.is_coming(preview=preview.id)
         if not preview.message_ts:
-            if is_coming:
-                raise Later(backoff(letter), "the message it belongs to is not there yet")
-            raise Refused("the preview has no message")
-        try:
-            return await self._sender.post(payload["channel"], shown, preview.message_ts)
-        except SlackApiError as error:
-            if code_of(error) not in GONE:
-                raise
-        return await self._sender.post(payload["channel"], shown)
+            await not_there_yet(self._ctx, letter, "the preview has no message", preview=preview.id)
+        return await self._sender.below(payload["channel"], preview.message_ts, shown, shown)
 
     async def _announcement_refused(self, tx: Transaction, letter: Letter, error: str) -> str:
         payload = letter.payload

@@ -1,11 +1,9 @@
 """The one message of a request, and what is said in its thread."""
 
-from slack_sdk.errors import SlackApiError
-
 from bot.operations.context import Context
 from bot.rules.approval import Request
-from bot.slack.delivery import GONE, Later, Refused, backoff, code_of
-from bot.slack.letters.base import NOTHING, Way, nothing, tell
+from bot.slack.delivery import Later
+from bot.slack.letters.base import NOTHING, Way, not_there_yet, nothing, tell
 from bot.slack.sending import Sender
 from bot.slack.views import notices
 from bot.slack.views.request import request as request_message
@@ -86,17 +84,9 @@ class Requests:
         if shown is None:
             return ""
         if not request.message_ts:
-            async with self._ctx.store.reading() as tx:
-                is_coming = await tx.outbox.is_coming(request.id)
-            if is_coming:
-                raise Later(backoff(letter), "the message it belongs to is not there yet")
-            raise Refused("the request has no message")
-        try:
-            return await self._sender.post(request.channel, shown, request.message_ts)
-        except SlackApiError as error:
-            if code_of(error) not in GONE:
-                raise
-        return await self._sender.post(request.channel, notices.about(request.name, shown))
+            await not_there_yet(self._ctx, letter, "the request has no message", request=request.id)
+        alone = notices.about(request.name, shown)
+        return await self._sender.below(request.channel, request.message_ts, shown, alone)
 
     async def _thread_refused(self, tx: Transaction, letter: Letter, error: str) -> str:
         request = await tx.requests.get(letter.request_id or 0)

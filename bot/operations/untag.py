@@ -156,7 +156,7 @@ class Untag:
             # Paused between the last look and the push: whoever has it may be done with the tag.
             # The heartbeat may hear of that first, and cancel this in the middle of a call.
             if await self._is_lost(job):
-                await self._leave_nothing(registry, request, item, placeholder.digest, original)
+                await self._leave_nothing(registry, request, item, placeholder.digest)
             raise
 
     async def _is_lost(self, job: Job) -> bool:
@@ -211,12 +211,7 @@ class Untag:
         return ItemState.DONE, ""
 
     async def _leave_nothing(
-        self,
-        registry: Registry,
-        request: Request,
-        item: Item,
-        placeholder: str,
-        original: RawManifest,
+        self, registry: Registry, request: Request, item: Item, placeholder: str
     ) -> None:
         """Take a late push back at once, or as soon as the registry lets us."""
         async with self._ctx.store.transaction() as tx:
@@ -229,17 +224,16 @@ class Untag:
                 dedupe=f"back:{placeholder}",
             )
         with contextlib.suppress(RegistryError):
-            await self._take_back(registry, request, item, placeholder, original)
+            await self._take_back(registry, request, item, placeholder)
 
     async def take_back(self, job: Job) -> None:
         """What `_leave_nothing` could not do, as while a collection is at work."""
         async with self._ctx.store.reading() as tx:
             request = await tx.requests.get(job.request_id or 0)
-            item = next(i for i in request.items if i.position == job.payload["position"])
-            original = (await tx.manifests.get([item.digest]))[item.digest]
-        registry, placeholder = self._ctx.registry(request.registry), job.payload["placeholder"]
+        item = next(i for i in request.items if i.position == job.payload["position"])
+        registry = self._ctx.registry(request.registry)
         try:
-            await self._take_back(registry, request, item, placeholder, original)
+            await self._take_back(registry, request, item, job.payload["placeholder"])
         except NotFound:
             pass  # it has been done
         except RegistryError as error:
@@ -248,17 +242,13 @@ class Untag:
             await tx.jobs.finish(job)
 
     async def _take_back(
-        self,
-        registry: Registry,
-        request: Request,
-        item: Item,
-        placeholder: str,
-        original: RawManifest,
+        self, registry: Registry, request: Request, item: Item, placeholder: str
     ) -> None:
         """Leave nothing of a push that came too late; nobody else has its placeholder."""
         if await digest_of(registry, item) == placeholder:
             async with self._ctx.store.reading() as tx:
                 now = await tx.requests.get(request.id)
+                original = (await tx.manifests.get([item.digest]))[item.digest]
             of_item = (item.repository, item.digest, WindowState.UNDONE)
             if of_item in {(w.repository, w.digest, w.state) for w in now.windows}:
                 await registry.client.put_manifest(item.repository, item.tag, original)

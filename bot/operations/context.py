@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from bot.gc.executor import Executor
@@ -41,6 +42,10 @@ class Registry:
     def probe_name(self) -> str:
         """A repository to ask about deletion; for that it need not exist."""
         return self.probe_repository or FALLBACK_PROBE
+
+    async def storage(self) -> Path | None:
+        """The root of its storage, where the bot can read that itself; else None."""
+        return await self.collector.storage() if self.collector else None
 
 
 @dataclass(frozen=True, slots=True)

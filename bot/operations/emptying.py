@@ -34,8 +34,7 @@ async def listed(ctx: Context, registry: Registry) -> dict[str, Any] | None:
 
     None where the storage is out of reach.
     """
-    collector = registry.collector
-    root = await collector.storage() if collector else None
+    collector, root = registry.collector, await registry.storage()
     if collector is None or root is None:
         return None
     try:
@@ -73,7 +72,7 @@ async def remove(
     kept: list[list[str]] = []
     size = 0
     for name in names:
-        root = await _storage(registry)
+        root = await registry.storage()
         if root is None:
             kept.append([name, _OUT_OF_REACH])
             continue
@@ -97,7 +96,7 @@ async def became(registry: Registry, names: Sequence[str]) -> dict[str, Any]:
     """What a process that died among them has done, as the storage shows."""
     why = "the bot was interrupted"
     gone: list[str] | None = None
-    if (root := await _storage(registry)) is not None:
+    if (root := await registry.storage()) is not None:
         with contextlib.suppress(GcError):
             gone = await asyncio.to_thread(_gone, root, names)
     if gone is None:
@@ -110,10 +109,6 @@ _OUT_OF_REACH = "the storage is out of reach now"
 
 def _gone(root: Path, names: Sequence[str]) -> list[str]:
     return [name for name in names if is_gone(root, name)]
-
-
-async def _storage(registry: Registry) -> Path | None:
-    return await registry.collector.storage() if registry.collector else None
 
 
 async def _kept_now(ctx: Context, registry: Registry, name: str) -> str:

@@ -14,7 +14,7 @@ __all__ = ["StaleUploads", "stale", "stale_as_json"]
 
 async def stale(registry: Registry, repository: str = "") -> StaleUploads | None:
     """Those of a registry, or of a single repository; None where the storage is out of reach."""
-    root = await registry.collector.storage() if registry.collector else None
+    root = await registry.storage()
     if root is None:
         return None
     try:

@@ -186,7 +186,8 @@ async def _look(reader: ImageReader, registry: Registry, name: str, going: set[s
     needed = snapshot.reach(snapshot.tags.values())
     if unread := needed - snapshot.manifests.keys():
         raise _unread(_above(snapshot, min(unread)))
-    lost = [*_lost(snapshot, going), *await _lost_referrers(reader, snapshot, needed, going)]
+    tags = _lost(snapshot, going) if needed & going else []
+    lost = [*tags, *await _lost_referrers(reader, snapshot, needed, going)]
     return _Seen(
         len(snapshot.tags),
         len(snapshot.manifests),

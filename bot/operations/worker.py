@@ -137,15 +137,12 @@ class Worker:
 
     async def _wait(self) -> None:
         delay = _IDLE
-        if self._is_full() or len(self._tasks) >= _PARALLEL:
-            # What is due may have to wait: only the end of something, or something new, matters.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ctx.store.worked.wait(), delay)
-            return
-        with contextlib.suppress(Exception):
-            async with self._ctx.store.reading() as tx:
-                until = await tx.jobs.seconds_until_next()
-            delay = min(_IDLE, max(until if until is not None else _IDLE, 0.02))
+        # Without a free place only the end of something matters, and not what is due.
+        if not self._is_full() and len(self._tasks) < _PARALLEL:
+            with contextlib.suppress(Exception):
+                async with self._ctx.store.reading() as tx:
+                    until = await tx.jobs.seconds_until_next()
+                delay = min(_IDLE, max(until if until is not None else _IDLE, 0.02))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ctx.store.worked.wait(), delay)
 

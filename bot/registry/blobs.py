@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 
-from bot.registry.auth import origin
 from bot.registry.contents import check_blob, label
 from bot.registry.errors import Corrupt, NotFound
 from bot.registry.failures import failure
@@ -59,7 +58,7 @@ async def _announced(transport: Transport, name: Repository, digest: Digest) -> 
     """The length that the registry announces; None if it knows that it has no such blob."""
     what = label(name, digest)
     answer = await transport.ask(Ask("HEAD", f"/v2/{name}/blobs/{digest}", what, off_host=True))
-    elsewhere = origin(answer.url) != origin(transport.url)
+    elsewhere = not transport.is_own(answer.url)
     if answer.status == 404 and (elsewhere or answer.says_so):
         # Elsewhere: the registry itself sent us there, so it believes in the blob.
         return _UNKNOWN if elsewhere else None

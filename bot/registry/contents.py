@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from bot.registry.auth import origin
 from bot.registry.errors import Corrupt, NotFound, ProtocolError
 from bot.registry.failures import Answer, failure
 from bot.registry.manifest import ACCEPT, Descriptor, RawManifest
@@ -187,8 +186,7 @@ async def _ask_blob(
         raise corrupt(what) from None
     if answer.status == 416:
         raise corrupt(what)
-    away = origin(answer.url) != origin(transport.url)
-    if answer.status == 404 and (away or answer.says_so):
+    if answer.status == 404 and (answer.says_so or not transport.is_own(answer.url)):
         # A blob store that the registry redirects to has no error codes of its own.
         raise NotFound(f"{what} is not in the registry.", "Push the image again.")
     if answer.status not in (200, 206):

@@ -91,10 +91,9 @@ class Transport:
         self._on_call = on_call
         self._http = connections(tls)
 
-    @property
-    def url(self) -> httpx.URL:
-        """The registry's address."""
-        return self._url
+    def is_own(self, url: httpx.URL) -> bool:
+        """Whether an address is the registry's, and not one that it has sent us to."""
+        return origin(url) == origin(self._url)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -189,7 +188,7 @@ class Transport:
             target = answer.url.join(answer.headers.get("Location", ""))
         except httpx.InvalidURL:
             target = httpx.URL("")
-        away = origin(target) != origin(self._url)
+        away = not self.is_own(target)
         usable = target.scheme in ("http", "https") and bool(target.host)
         lost_tls = answer.url.scheme == "https" and target.scheme != "https"
         changes = ask.method not in ("GET", "HEAD")
@@ -201,7 +200,7 @@ class Transport:
         return target
 
     async def _send(self, ask: Ask, url: httpx.URL) -> Answer:
-        home = origin(url) == origin(self._url)
+        home = self.is_own(url)
         request = self._http.build_request(
             ask.method,
             url,

@@ -47,6 +47,16 @@ def _serving(request: int) -> sa.ColumnElement[bool]:
     return sa.or_(jobs.c.request_id == request, begun)
 
 
+def _due() -> sa.ColumnElement[bool]:
+    """The jobs that may begin, as far as their time goes."""
+    return sa.and_(jobs.c.state == "queued", jobs.c.run_at <= db_now())
+
+
+def _abandoned() -> sa.ColumnElement[bool]:
+    """The jobs that were begun, and that nobody has any more."""
+    return sa.and_(jobs.c.state == "running", jobs.c.lease_until < db_now())
+
+
 def _locked() -> sa.ColumnElement[bool]:
     """The jobs whose registry another exclusive job holds."""
     other = jobs.alias("other")
@@ -153,10 +163,7 @@ class Jobs:
         request : only what belongs to this request, and what was begun on its registry and has
             no owner any more: it may have left the registry read-only, or a tag half-way.
         """
-        due = sa.or_(
-            sa.and_(jobs.c.state == "queued", jobs.c.run_at <= db_now()),
-            sa.and_(jobs.c.state == "running", jobs.c.lease_until < db_now()),
-        )
+        due = sa.or_(_due(), _abandoned())
         wanted = list(kinds)
         only: list[sa.ColumnElement[bool]] = [jobs.c.kind.in_(wanted)] if wanted else []
         if request is not None:
@@ -292,9 +299,7 @@ class Jobs:
 
     async def depth(self) -> int:
         """How many jobs are due and wait for somebody, those of a lost owner among them."""
-        abandoned = sa.and_(jobs.c.state == "running", jobs.c.lease_until < db_now())
-        due = sa.and_(jobs.c.state == "queued", jobs.c.run_at <= db_now())
-        return await self._count(sa.or_(due, abandoned))
+        return await self._count(sa.or_(_due(), _abandoned()))
 
     async def running(self) -> int:
         """How many jobs somebody is working on."""
@@ -306,10 +311,7 @@ class Jobs:
 
     async def waiting(self, kinds: Iterable[str]) -> int:
         """How many jobs of these kinds are due and wait for a worker."""
-        query = sa.select(sa.func.count()).where(
-            jobs.c.state == "queued", jobs.c.run_at <= db_now(), jobs.c.kind.in_(list(kinds))
-        )
-        return int(await self._conn.scalar(query) or 0)
+        return await self._count(sa.and_(_due(), jobs.c.kind.in_(list(kinds))))
 
     async def ended_since(self, registry: str, kinds: Iterable[str], last: str) -> bool:
         """Whether a job of these kinds has ended on a registry since the last of kind `last`."""

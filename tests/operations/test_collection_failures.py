@@ -24,16 +24,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def controlled(tmp_path: Path) -> AsyncIterator[ControlledRegistry]:
-    registry = ControlledRegistry(tmp_path)
-    registry.start()
-    try:
-        yield registry
-    finally:
-        registry.stop()
-
-
-@pytest.fixture
 def mounted() -> AsyncIterator[ExitStack]:
     """For disks that go before the registry's directory does."""
     with ExitStack() as stack:
@@ -190,13 +180,18 @@ async def test_the_bots_own_disk_is_full_before_the_collection(
         assert lost <= controlled.blob_digests()
 
 
+def gated(directory: Path) -> tuple[Path, tuple[str, ...]]:
+    """A collection that waits half-way until there is a file; that file, and the command."""
+    gate = directory / "gate"
+    hold = f"touch {gate}.holding; while [ ! -e {gate} ]; do sleep 0.02; done"
+    return gate, (program(directory, "gc", only_really(f"{hold}; {REALLY}")),)
+
+
 async def test_the_bots_own_disk_fills_up_during_the_collection(
     tmp_path: Path, controlled: ControlledRegistry, mounted: ExitStack
 ) -> None:
     disk = mounted.enter_context(small_disk(tmp_path / "gc", "64k"))
-    gate = tmp_path / "gate"
-    hold = f"touch {gate}.holding; while [ ! -e {gate} ]; do sleep 0.02; done"
-    collect = (program(tmp_path, "gc", only_really(f"{hold}; {REALLY}")),)
+    gate, collect = gated(tmp_path)
     settings = controlled.settings(collect=collect)
     async with Rig.open(tmp_path, controlled.url, gc=settings) as rig:
         lost = await garbage(controlled)
@@ -218,9 +213,7 @@ async def test_the_bots_store_is_full_during_the_collection(
 ) -> None:
     """No step can be written down, so none is taken; with room again it ends by itself."""
     disk = mounted.enter_context(small_disk(tmp_path / "bot", "16m"))
-    gate = tmp_path / "gate"
-    hold = f"touch {gate}.holding; while [ ! -e {gate} ]; do sleep 0.02; done"
-    collect = (program(tmp_path, "gc", only_really(f"{hold}; {REALLY}")),)
+    gate, collect = gated(tmp_path)
     settings = controlled.settings(collect=collect)
     async with Rig.open(disk.path, controlled.url, gc=settings) as rig:
         lost = await garbage(controlled)

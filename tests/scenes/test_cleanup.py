@@ -1,8 +1,6 @@
 """Cleanups as a team plays them: a preview, its buttons, the request that comes from it."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,13 +17,6 @@ name = "ci"
 repositories = ["ci/**"]
 keep = [{ tags = ["main-*"], most_recent_count = 1 }, { tags = ["*"], created_within = "1d" }]
 """
-
-
-@pytest.fixture
-async def team(tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path) as made:
-        yield made
-        made.check_all_messages()
 
 
 async def push(team: Team, repo: str, *years: int, name: str = "v") -> None:

@@ -1,8 +1,5 @@
 """A collection is asked for, empty repositories are added to it, and it runs."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import httpx
 import pytest
 
@@ -10,13 +7,6 @@ from tests.support.images import pull, push_image
 from tests.support.team import ANN, BOB, OPS, Team
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def team(tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path) as made:
-        yield made
-        made.check_all_messages()
 
 
 async def test_the_button_makes_another_request_with_its_own_approval(team: Team) -> None:

@@ -1,8 +1,7 @@
 """The bot dies, or is paused until it has a successor, at every step of a collection in turn."""
 
 import signal
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 
@@ -38,13 +37,6 @@ AFTER = (
     "canary.done",
     "report.done",
 )
-
-
-@pytest.fixture
-async def team(tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path) as made:
-        yield made
-        made.check_all_messages()
 
 
 async def test_killed_before_the_collection(team: Team) -> None:

@@ -1,8 +1,6 @@
 """A bare `/registry` opens a form: names while typing, the plan before anybody is asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,20 +20,6 @@ url = "{url}"
 id = "C0LOBBY"
 registries = ["corp", "lab"]
 """
-
-
-@pytest.fixture(params=["socket", "http"])
-async def any_team(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path, request.param) as made:
-        yield made
-        made.check_all_messages()
-
-
-@pytest.fixture
-async def team(tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path) as made:
-        yield made
-        made.check_all_messages()
 
 
 async def opened(team: Team, user: str = ANN, channel: str = OPS) -> Any:

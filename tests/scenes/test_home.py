@@ -1,7 +1,5 @@
 """The home tab: what concerns one person, and nothing of channels that they are not in."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,20 +15,6 @@ ALSO_LOBBY = """
 id = "C0LOBBY"
 registries = ["corp"]
 """
-
-
-@pytest.fixture(params=["socket", "http"])
-async def any_team(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path, request.param) as made:
-        yield made
-        made.check_all_messages()
-
-
-@pytest.fixture
-async def team(tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path) as made:
-        yield made
-        made.check_all_messages()
 
 
 async def opens(team: Team, user: str) -> Any:

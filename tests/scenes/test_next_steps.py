@@ -1,8 +1,5 @@
 """Answers end in a next step that one press takes, as whoever presses it."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from tests.scenes.test_modals import refused
@@ -10,13 +7,6 @@ from tests.support.images import push_image
 from tests.support.team import ANN, BOB, EVE, GUEST, OPS, Team
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def team(tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path) as made:
-        yield made
-        made.check_all_messages()
 
 
 async def test_a_mistyped_tag_becomes_a_request_with_one_press(team: Team) -> None:

@@ -1,21 +1,11 @@
 """Signatures go along with their image: by a flag, or by the button on the request."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from tests.support.images import push_image
 from tests.support.team import ANN, BOB, OPS, Team
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def team(tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path) as made:
-        yield made
-        made.check_all_messages()
 
 
 async def signed(team: Team, repo: str = "team/api") -> str:

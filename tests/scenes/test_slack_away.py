@@ -1,8 +1,7 @@
 """Slack stumbles in every way it can: each change happens once, each person hears of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -15,13 +14,6 @@ from tests.support.images import push_image
 from tests.support.team import ANN, BOB, FAST, OPS, Team
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def team(tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path) as made:
-        yield made
-        made.check_all_messages()
 
 
 SAYING = ("chat.postMessage", "chat.postEphemeral", "chat.update", "response_url")

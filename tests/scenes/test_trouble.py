@@ -1,8 +1,6 @@
 """Slack and the registry misbehave; people still get one true answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -11,13 +9,6 @@ from tests.support.proxy import Proxy
 from tests.support.team import ANN, BOB, EVE, OPS, Team
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def team(tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path) as made:
-        yield made
-        made.check_all_messages()
 
 
 async def test_a_command_delivered_twice_is_one_request(team: Team) -> None:

@@ -1,21 +1,11 @@
 """`gc --delete-untagged` as people meet it: a proof before they agree, or a refusal with names."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from tests.support.images import pull, push_image, push_index
 from tests.support.team import ANN, BOB, Team
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def team(tmp_path: Path) -> AsyncIterator[Team]:
-    async with Team.open(tmp_path) as made:
-        yield made
-        made.check_all_messages()
 
 
 async def test_the_proof_is_shown_and_what_would_break_is_named(team: Team) -> None:

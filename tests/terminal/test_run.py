@@ -206,7 +206,7 @@ async def test_what_stands_before_it_is_named_and_a_stop_hands_it_over(
     assert held is not None
     told = Told()
     running = asyncio.create_task(host.run("delete scratch/x:1", answer=True, told=told))
-    await told.until("R2 is approved and waits for R1, which is at work on corp.")
+    await told.until("R2 waits: R1 is at work on corp: this one begins when that has ended.")
     told.stop.set()
     await running
     assert told.code == 1

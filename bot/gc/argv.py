@@ -57,11 +57,6 @@ class CommandSettings:
     unsafe_allow_live_gc: bool = False
 
     @property
-    def is_remote(self) -> bool:
-        """Whether the collection may be somewhere else than in a child process of ours."""
-        return bool(remote_words(self.collect))
-
-    @property
     def switch_off(self) -> tuple[str, ...]:
         """The command after which the registry accepts no pushes, empty if there is none."""
         return self.stop if self.mode == "offline" else self.start_read_only

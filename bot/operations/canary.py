@@ -24,6 +24,10 @@ SAMPLE = 10
 MOST_BYTES = 4 * 1024**3
 """Beyond this sum layers are checked by their last byte instead of being read whole."""
 
+WITHIN = 1800.0
+"""Seconds for pulling them all: the report of a collection must not wait for a registry that drips.
+"""
+
 _REPOSITORIES = 200
 _AT_ONCE = 2  # pulls are large, and people use the registry meanwhile
 
@@ -98,34 +102,48 @@ async def whole(registry: Registry, wanted: Iterable[tuple[str, str]]) -> tuple[
     return tuple(found)
 
 
-async def sing(registry: Registry, chosen: Sequence[Chosen], *, most: int = MOST_BYTES) -> Sung:
+async def sing(
+    registry: Registry,
+    chosen: Sequence[Chosen],
+    *,
+    most: int = MOST_BYTES,
+    within: float = WITHIN,
+) -> Sung:
     """Pull every chosen image whole, by the digest that it had.
 
-    A registry that does not answer makes the image count as broken: nothing is assumed.
+    A registry that does not answer, or not within that many seconds, makes the image count as
+    broken: nothing is assumed.
     """
     turns = asyncio.Semaphore(_AT_ONCE)
     seen: set[tuple[str, str]] = set()
     left, read, glanced = most, 0, 0
     broken: list[str] = []
+    end = asyncio.get_running_loop().time() + within
+
+    async def pull(image: Chosen) -> None:
+        nonlocal left, read, glanced
+        for blob in await _blobs(registry, image.repository, image.digest):
+            key = (image.repository, str(blob.digest))
+            if key in seen:
+                continue
+            seen.add(key)
+            if blob.size > left:
+                glanced += 1
+                await registry.client.check_blob(image.repository, blob)
+                continue
+            left -= blob.size
+            await registry.client.pull_blob(image.repository, blob)
+            read += blob.size
 
     async def one(image: Chosen) -> None:
-        nonlocal left, read, glanced
         async with turns:
             try:
-                for blob in await _blobs(registry, image.repository, image.digest):
-                    key = (image.repository, str(blob.digest))
-                    if key in seen:
-                        continue
-                    seen.add(key)
-                    if blob.size > left:
-                        glanced += 1
-                        await registry.client.check_blob(image.repository, blob)
-                        continue
-                    left -= blob.size
-                    await registry.client.pull_blob(image.repository, blob)
-                    read += blob.size
+                async with asyncio.timeout_at(end):
+                    await pull(image)
             except RegistryError as error:
                 broken.append(f"{image.name}: {error.sentence}")
+            except TimeoutError:
+                broken.append(f"{image.name}: It did not come whole in the time for all of them.")
 
     await asyncio.gather(*(one(image) for image in chosen))
     return Sung(len(chosen), read, glanced, tuple(sorted(broken)))

@@ -5,6 +5,7 @@ pulled. HEAD is never trusted: after a collection on a live registry it answers 
 that are gone.
 """
 
+import contextlib
 from collections.abc import Sequence
 
 from bot.operations import requesting
@@ -19,10 +20,11 @@ from bot.registry.errors import (
     NotFound,
     ProtocolError,
     ReadOnly,
+    RegistryError,
     Unauthorized,
     Unsupported,
 )
-from bot.registry.manifest import Image, Index, RawManifest
+from bot.registry.manifest import Image, Index, RawManifest, is_untag_placeholder
 from bot.rules.approval import Draft, Item, ItemState, Request, State, WindowState
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import EMERGENCY, Action, Target
@@ -163,16 +165,20 @@ class Undo:
         current = await digest_of(registry, item)
         if current == item.digest:
             return ItemState.RESTORED, ""
-        if current is not None:
+        stray = await _placeholder(registry, item, current)
+        if current != stray:
             return ItemState.MOVED, f"the tag is now on {current}, and stays there"
         wanted, below = await self._bytes(item)
         for raw in [*below, wanted]:
             await _check_layers(registry, item.repository, raw)
         for raw in below:
             await self._put(job, registry, item.repository, raw.digest, raw)
-        if await digest_of(registry, item) is not None:
+        if await digest_of(registry, item) != stray:
             return ItemState.MOVED, "the tag was pushed a moment ago, and stays where it is"
         await self._put(job, registry, item.repository, item.tag, wanted)
+        if stray is not None:
+            with contextlib.suppress(RegistryError):  # garbage by now, without a tag
+                await registry.client.delete_manifest(item.repository, stray)
         for raw in [wanted, *below]:
             await registry.client.manifest(item.repository, raw.digest)
         return ItemState.RESTORED, ""
@@ -230,6 +236,20 @@ class Undo:
             await tx.requests.move(subject.id, [subject.state], State.UNDONE)
         await tx.outbox.refresh(subject.id)
         await tx.outbox.thread(subject.id, "undone", {"by": request.name})
+
+
+async def _placeholder(registry: Registry, item: Item, current: str | None) -> str | None:
+    """The digest behind the tag, where it is only what an untagging pushed too late and left.
+
+    A process that was paused may do so, and be killed before it takes that back.
+    """
+    if current is None:
+        return None
+    try:
+        raw = await registry.client.manifest(item.repository, current)
+    except NotFound:
+        return None
+    return current if is_untag_placeholder(raw) else None
 
 
 async def _check_layers(registry: Registry, repository: str, raw: RawManifest) -> None:

@@ -184,6 +184,15 @@ def untag_placeholder(
     return RawManifest.of(OCI_INDEX, json.dumps(value, separators=(",", ":")).encode())
 
 
+def is_untag_placeholder(raw: RawManifest) -> bool:
+    """Whether it was made by `untag_placeholder`, by this process or by any other."""
+    try:
+        annotations = _json_object(raw.body).get("annotations")
+    except InvalidManifest:
+        return False
+    return isinstance(annotations, dict) and _UNTAG_KEY in annotations
+
+
 def _entries(real: RawManifest, platform: Platform | None) -> list[dict[str, Any]]:
     if real.media_type in _INDEXES:
         parsed = real.parse()

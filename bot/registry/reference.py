@@ -109,11 +109,6 @@ class Digest(str):
         """The hash alone."""
         return self.partition(":")[2]
 
-    @property
-    def short(self) -> str:
-        """The algorithm and 12 characters: enough to recognise, not to decide on."""
-        return f"{self.algorithm}:{self.hex[:12]}"
-
 
 @dataclass(frozen=True, slots=True)
 class Reference:

@@ -203,11 +203,6 @@ class Policy:
 
     # Looking up
 
-    def groups_of(self, user: str) -> tuple[str, ...]:
-        """The names of the groups that somebody is in for certain, sorted."""
-        people = self.people
-        return tuple(sorted(n for n in self.groups if people.is_in(user, [n]) is Membership.YES))
-
     def channel(self, channel: str) -> Channel | None:
         """The listed channel with this id."""
         return next((c for c in self.channels if c.id == channel), None)

@@ -1,12 +1,14 @@
 """The canary: chosen before a collection, pulled whole afterwards, on a real registry."""
 
 import random
+from pathlib import Path
 
 import pytest
 
 from bot.operations import canary
 from bot.rules.policy import Protection
 from tests.support.images import push_image, push_index
+from tests.support.proxy import Proxy
 from tests.support.real_registry import RealRegistry
 from tests.support.rig import Rig, policy
 
@@ -84,3 +86,16 @@ async def test_a_manifest_that_is_gone_is_broken(rig: Rig, registry: RealRegistr
     await rig.registry.client.delete_manifest("a", pushed.digest)
     sung = await canary.sing(rig.registry, chosen)
     assert "a:1" in sung.broken[0]
+
+
+async def test_a_registry_that_drips_is_not_waited_for(
+    registry: RealRegistry, tmp_path: Path
+) -> None:
+    await push_image(registry.url, "a", "1", layers=[b"a" * 300_000])
+    await push_image(registry.url, "a", "2", layers=[b"b" * 300_000])
+    async with Proxy.open(registry.url) as faults, Rig.open(tmp_path, faults.url) as rig:
+        chosen = await _chosen(rig)
+        faults.drip(r"/blobs/", 5.0, times=100)
+        sung = await canary.sing(rig.registry, chosen, within=0.5)
+    assert [line[: len("a:1")] for line in sung.broken] == ["a:1", "a:2"]
+    assert all("did not come whole in the time" in line for line in sung.broken)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from bot.operations.errors import Refusal
 from bot.operations.untag import TAKE_BACK
 from bot.registry.errors import NotFound, Unreachable
+from bot.registry.manifest import untag_placeholder
 from bot.rules.approval import ItemState, State, WindowState
 from bot.rules.plan import DeletionPlan
 from bot.rules.policy import Action, Protection, Rule, Step
@@ -136,6 +137,23 @@ async def test_undo_never_moves_a_tag(rig: Rig, registry: RealRegistry) -> None:
     assert back.items[0].state is ItemState.MOVED
     assert newer.digest in back.items[0].detail
     assert (await rig.registry.client.head("a", "1")).digest == newer.digest
+
+
+async def test_undo_replaces_what_a_killed_process_left(rig: Rig, registry: RealRegistry) -> None:
+    """Its push of a placeholder came after another process had ended the work."""
+    pushed = await push_image(registry.url, "a", "1")
+    client = rig.registry.client
+    original = await client.manifest("a", "1")
+    gone = await rig.done(await rig.delete("a:1"))
+    late = untag_placeholder(original, None, "R1 late")
+    await client.put_manifest("a", "1", late)
+
+    back = await rig.undo_(gone)
+
+    assert back.state is State.DONE, back
+    assert (await client.manifest("a", "1")).body == pushed.body
+    with pytest.raises(NotFound):
+        await client.head("a", late.digest)
 
 
 async def test_a_window_that_ends_purges_the_digest(rig: Rig, registry: RealRegistry) -> None:

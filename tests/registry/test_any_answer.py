@@ -23,6 +23,7 @@ from bot.registry.manifest import (
     Image,
     InvalidManifest,
     RawManifest,
+    is_untag_placeholder,
     parse_config,
     untag_placeholder,
 )
@@ -133,6 +134,7 @@ TYPES = st.sampled_from([OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST, 
 @given(TYPES, RAW)
 def test_a_manifest_is_read_or_refused(media_type: str, body: bytes) -> None:
     raw = RawManifest.of(media_type, body)
+    assert is_untag_placeholder(raw) in {True, False}
     try:
         manifest = raw.parse()
     except InvalidManifest:
@@ -142,6 +144,7 @@ def test_a_manifest_is_read_or_refused(media_type: str, body: bytes) -> None:
         assert manifest.blobs is not None
     placeholder = untag_placeholder(raw, None, "unique")
     assert placeholder.parse()
+    assert is_untag_placeholder(placeholder)
 
 
 CONFIGS = shaped("config", "Labels", "created", "os", "architecture", "variant")

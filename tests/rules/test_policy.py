@@ -655,11 +655,6 @@ def test_approvers_are_all_users_of_all_groups_once() -> None:
 # Looking up
 
 
-def test_groups_of_a_person() -> None:
-    assert POLICY.groups_of("UBOB") == ("leads", "oncall")
-    assert POLICY.groups_of("UZOE") == ()
-
-
 def test_rules_and_channels_are_found_by_name() -> None:
     channel = Channel("C1", ("corp",))
     policy = dataclasses.replace(POLICY, channels=(channel,))

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from bot import starting, wiring
 from bot.gc.executor import Examined
+from bot.operations.browse import DELETES
 from bot.operations.context import FALLBACK_PROBE, Registry
+from bot.operations.errors import told
 from bot.registry.client import DeleteSupport
 from bot.registry.errors import RegistryError
 from bot.settings import Settings
@@ -91,12 +93,12 @@ async def _registry(registry: Registry, known: list[str]) -> list[Finding]:
         probe = registry.probe_repository or (repositories[0] if repositories else FALLBACK_PROBE)
         support = await registry.client.probe_delete(probe)
         usable = support not in {DeleteSupport.OFF, DeleteSupport.READ_ONLY}
-        findings.append(Finding(f"{name}: deletion", usable, _TOLD[support]))
+        findings.append(Finding(f"{name}: deletion", usable, DELETES[support]))
         for writer in registry.writers:
             answer = await writer.probe_upload(probe)
             findings.append(Finding(f"{name}: upload", True, f"{writer.url}: {answer}"))
     except RegistryError as error:
-        findings.append(Finding(name, False, f"{error.sentence} {error.hint}".strip()))
+        findings.append(Finding(name, False, told(error)))
     finally:
         for client in {registry.client, *registry.writers}:
             with contextlib.suppress(RegistryError):
@@ -106,11 +108,3 @@ async def _registry(registry: Registry, known: list[str]) -> list[Finding]:
     if registry.collector is not None:
         found = await registry.collector.examine()
     return [*findings, Finding(f"{name}: gc", found.ok, found.text)]
-
-
-_TOLD = {
-    DeleteSupport.OFF: "is switched off: set storage.delete.enabled in the registry",
-    DeleteSupport.READ_ONLY: "refused: the registry is read-only",
-    DeleteSupport.DIGEST: "by digest; single tags by the untag sequence (distribution 2.x)",
-    DeleteSupport.TAG: "by tag and by digest (distribution 3.x)",
-}

@@ -355,12 +355,13 @@ async def status(ctx: Context, registries: Sequence[Registry]) -> tuple[Health, 
     return tuple(await asyncio.gather(*(_health(ctx, registry) for registry in registries)))
 
 
-_DELETES = {
-    DeleteSupport.OFF: "switched off in the registry",
+DELETES = {
+    DeleteSupport.OFF: "switched off: set storage.delete.enabled in the registry",
     DeleteSupport.READ_ONLY: "refused: the registry is read-only",
     DeleteSupport.DIGEST: "by digest (distribution 2.x); single tags by the untag sequence",
     DeleteSupport.TAG: "by tag and by digest (distribution 3.x)",
 }
+"""How a registry deletes, in words that follow a colon."""
 
 
 async def _health(ctx: Context, registry: Registry) -> Health:
@@ -374,7 +375,7 @@ async def _health(ctx: Context, registry: Registry) -> Health:
     problem = hint = deletes = ""
     try:
         await registry.client.ping()
-        deletes = _DELETES[await registry.client.probe_delete(registry.probe_name)]
+        deletes = DELETES[await registry.client.probe_delete(registry.probe_name)]
     except RegistryError as error:
         problem, hint = error.sentence, error.hint
     return Health(

@@ -22,7 +22,7 @@ from bot.operations.collection_request import collector_of, obstacle_of
 from bot.operations.collection_restoring import Restoring
 from bot.operations.collection_result import outcome
 from bot.operations.context import Context, Registry
-from bot.operations.errors import Refusal
+from bot.operations.errors import Refusal, told
 from bot.operations.proof import Proof, ProofFailed
 from bot.operations.running import begin, fail
 from bot.operations.stale import stale_as_json
@@ -114,9 +114,7 @@ class Run:
             try:
                 await self._preflight()
             except (ProofFailed, RegistryError, GcError) as error:
-                await fail(
-                    self._ctx, self._job, self._request, f"{error.sentence} {error.hint}".strip()
-                )
+                await fail(self._ctx, self._job, self._request, told(error))
                 return
             why, aborted = "", False
             report: GcReport | None = None
@@ -127,7 +125,7 @@ class Run:
             except CollectionAborted as stop:
                 why, aborted = self._guard.why(stop), True
             except (ProofFailed, RegistryError, GcError) as error:
-                why = f"{error.sentence} {error.hint}".strip()
+                why = told(error)
             if why:
                 # Restoring may take several attempts, and other processes.
                 await self._journal.note(stopped={"why": why, "aborted": aborted})

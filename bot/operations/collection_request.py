@@ -8,7 +8,7 @@ from bot.gc.errors import GcError
 from bot.gc.executor import Executor
 from bot.operations import emptying, requesting, untagged
 from bot.operations.context import Asked, Context, Registry
-from bot.operations.errors import Refusal
+from bot.operations.errors import Refusal, told
 from bot.rules.approval import Draft, Request, State
 from bot.rules.policy import Action
 
@@ -116,7 +116,7 @@ async def obstacle_of(collector: Executor) -> str | None:
     try:
         return await collector.obstacle()
     except GcError as error:
-        return f"{error.sentence} {error.hint}".strip()
+        return told(error)
 
 
 def _waits_behind(other: Request, asked: Asked) -> bool:

@@ -7,6 +7,7 @@ from bot.gc.executor import Executor
 from bot.gc.steps import Step
 from bot.operations.collection_guard import Guard
 from bot.operations.collection_journal import Journal
+from bot.operations.errors import told
 from bot.operations.proof import Proof, ProofFailed
 from bot.operations.worker import TryLater
 from bot.registry.errors import RegistryError
@@ -39,7 +40,7 @@ class Restoring:
             await journal.step(Step.PROOF_WRITABLE)
             await self._proof.accepted()
         except (ProofFailed, RegistryError, GcError) as error:
-            await self._call_for_help(f"{error.sentence} {error.hint}".strip())
+            await self._call_for_help(told(error))
             raise TryLater(journal.ctx.timing.retry) from error
         await journal.note(help="")
 

@@ -9,7 +9,7 @@ from bot.gc.errors import GcError
 from bot.operations import requesting
 from bot.operations.collection_request import request_collection
 from bot.operations.context import BOT, Asked, Context, Registry
-from bot.operations.errors import Refusal
+from bot.operations.errors import Refusal, told
 from bot.operations.scheduler import Scheduled
 from bot.registry.errors import RegistryError
 from bot.rules.approval import Draft
@@ -82,7 +82,7 @@ class Due:
                 self._ctx, asked, registry, delete_untagged=False, name=f"schedule-{job.id}"
             )
         except (Refusal, GcError, RegistryError) as error:
-            return None, f"{error.sentence} {error.hint}".strip()
+            return None, told(error)
         return made, ""
 
 

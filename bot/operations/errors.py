@@ -1,5 +1,19 @@
 """The ways in which an operation says no, or not yet."""
 
+from typing import Protocol
+
+
+class Explained(Protocol):
+    """An error of any room that says what happened, and what to do about it."""
+
+    sentence: str
+    hint: str
+
+
+def told(error: Explained) -> str:
+    """Both as one text."""
+    return f"{error.sentence} {error.hint}".strip()
+
 
 class Refusal(Exception):
     """Something is not done, for a reason that the person can act on.

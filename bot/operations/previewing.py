@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from bot.operations import cleanup, locked
 from bot.operations.context import Asked, Context
-from bot.operations.errors import Refusal
+from bot.operations.errors import Refusal, told
 from bot.operations.images import OnProgress
 from bot.operations.worker import TryLater
 from bot.registry.errors import ProtocolError, RateLimited, RegistryError, Unreachable
@@ -98,12 +98,12 @@ class Previewing:
                     self._ctx, registry, preview.repository, preview.spec, on_progress
                 )
         except Refusal as refusal:
-            await self._fail(job, preview, f"{refusal.sentence} {refusal.hint}")
+            await self._fail(job, preview, told(refusal))
         except RegistryError as error:
             passing = isinstance(error, Unreachable | RateLimited | ProtocolError)
             if passing and job.attempts < _PATIENCE:
                 raise TryLater(self._ctx.timing.retry, counts=True) from error
-            await self._fail(job, preview, f"{error.sentence} {error.hint}")
+            await self._fail(job, preview, told(error))
         else:
             await self._found(job, preview, looked)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bot.operations.context import Context, Registry
+from bot.operations.errors import told
 from bot.operations.images import ImageReader, parsed
 from bot.operations.recheck import recheck
 from bot.operations.running import begin, fail, finish_purge, patient
@@ -317,7 +318,7 @@ class Purge:
         except ReadOnly as error:
             raise TryLater(self._ctx.timing.retry * 6) from error
         except _NO_WAY as error:
-            return ItemState.FAILED, f"{error.sentence} {error.hint}".strip()
+            return ItemState.FAILED, told(error)
         else:
             detail = ""
         async with self._ctx.store.transaction(job) as tx:

@@ -13,7 +13,7 @@ import structlog
 from bot.operations import cleanup, previewing, requesting
 from bot.operations.cleanup_request import request_cleanup
 from bot.operations.context import BOT, Asked, Context, Registry
-from bot.operations.errors import Refusal
+from bot.operations.errors import Refusal, told
 from bot.operations.scheduler import Scheduled
 from bot.operations.worker import TryLater
 from bot.registry.errors import ProtocolError, RateLimited, RegistryError, Unreachable
@@ -100,7 +100,7 @@ class Retaining:
         if passing and job.attempts < _PATIENCE:
             raise TryLater(self._ctx.timing.retry * job.attempts, counts=True) from error
         async with self._ctx.store.transaction(job) as tx:
-            why = f"{error.sentence} {error.hint}".strip()
+            why = told(error)
             data = {"rule": rule.name, "registry": registry.name, "why": why}
             await tx.outbox.announce(channel, "retention failed", data)
             await tx.jobs.finish(job, "failed")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.operations import approvals, eligibility
 from bot.operations.closing import close
 from bot.operations.context import Context
-from bot.operations.errors import Undecided
+from bot.operations.errors import Undecided, told
 from bot.operations.locked import standing_in_the_way
 from bot.operations.worker import TryLater
 from bot.registry.errors import ProtocolError, RateLimited, RegistryError, Unreachable
@@ -54,7 +54,7 @@ async def begin(
         async with patient(ctx, job, request):
             why = eligibility.lost(ctx, request) or await recheck(request)
     except RegistryError as error:
-        await fail(ctx, job, request, f"{error.sentence} {error.hint}".strip())
+        await fail(ctx, job, request, told(error))
         return None
     async with ctx.store.transaction(job) as tx:
         lock = await standing_in_the_way(tx, request)

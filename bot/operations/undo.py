@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from bot.operations import requesting
 from bot.operations.context import Asked, Context, Registry
-from bot.operations.errors import Refusal
+from bot.operations.errors import Refusal, told
 from bot.operations.images import parsed
 from bot.operations.items import attempting, digest_of, settled, still_ours
 from bot.operations.running import announce_end, begin, patient
@@ -159,7 +159,7 @@ class Undo:
         except NotFound:
             return ItemState.FAILED, "it cannot come back: a part of it is gone"
         except (ReadOnly, Forbidden, Unauthorized, Unsupported, ProtocolError, Corrupt) as error:
-            return ItemState.FAILED, f"{error.sentence} {error.hint}".strip()
+            return ItemState.FAILED, told(error)
 
     async def _put_back(self, job: Job, registry: Registry, item: Item) -> tuple[ItemState, str]:
         current = await digest_of(registry, item)

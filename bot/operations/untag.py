@@ -13,6 +13,7 @@ from functools import partial
 
 from bot.operations.context import Context, Registry
 from bot.operations.deletion import UNTAG_BY_TAG
+from bot.operations.errors import told
 from bot.operations.images import ImageReader
 from bot.operations.items import attempting, digest_of, settled, still_ours
 from bot.operations.recheck import recheck
@@ -95,7 +96,7 @@ class Untag:
                     job, request, registry, item, originals[item.digest]
                 )
         except _NO_WAY as error:
-            state, detail = ItemState.FAILED, f"{error.sentence} {error.hint}".strip()
+            state, detail = ItemState.FAILED, told(error)
         event = "tag.deleted" if state is ItemState.DONE else "tag.not_deleted"
         await settled(self._ctx, job, request, item, event, state, detail)
 

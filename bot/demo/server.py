@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+
+from bot.demo.ports import free_port
 
 IMAGE = "docker.io/library/registry:2"
 _PROGRAMS = ("registry", "docker-registry")
@@ -128,7 +129,7 @@ async def open_server(choice: Choice, directory: Path) -> Server:
     NoRegistry : it does not start, or its storage cannot be seen from here.
     """
     for left in reversed(range(_TRIES)):
-        server = _prepare(choice, directory, _free_port())
+        server = _prepare(choice, directory, free_port())
         try:
             await server.start()
             await _prove(server)
@@ -258,10 +259,3 @@ def _as_me(engine: str) -> tuple[str, ...]:
 def _which(name: str, path: str) -> str | None:
     found = shutil.which(name, path=path)
     return os.path.abspath(found) if found else None  # noqa: PTH100 - a link keeps its name
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

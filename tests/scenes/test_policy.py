@@ -158,8 +158,7 @@ async def test_every_refused_click_is_answered_and_found_in_the_trail(team: Team
         await team.shows(request, "cancelled")
         await team.says(CAT, "approve r1")
         await team.told(CAT, "is cancelled")
-        await team.says(GUEST, "deny r1 --reason no")
-        await team.told(GUEST, "Guests")
+        assert "Guests" in (await team.asks(GUEST, "deny r1 --reason no")).all_text
     refused = await team.trail("refused")
     assert [e.actor for e in refused] == [ANN, GUEST, EVE, BOB, CAT, GUEST]
     assert all(e.detail["why"] for e in refused)

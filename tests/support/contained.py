@@ -1,12 +1,12 @@
 """A registry in a container of the tests' own engine."""
 
-import socket
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from bot.demo.ports import free_port
 from bot.gc.docker.settings import DockerSettings
 from tests.support.dockerd import IMAGE, STORAGE, Dockerd
 
@@ -21,9 +21,7 @@ class Contained:
         self.name = name
         self.root = directory / "storage"
         self.root.mkdir()
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port: int = one.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         host = {
             "NetworkMode": "host",

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from bot.demo.ports import free_port
 from bot.gc.command import CommandSettings
 
 HERE = Path(__file__).parent
@@ -39,7 +39,7 @@ class ControlledRegistry:
         self.state.mkdir(parents=True)
         self.root = root / "storage"
         self.root.mkdir()
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.config_path = self.state / "config.yml"
         self.config_path.write_text(
@@ -134,10 +134,3 @@ class ControlledRegistry:
         done = subprocess.run(self.argv(*words), capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"registryctl {words} failed: {done.stdout}{done.stderr}")
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Any, Self
 
+from bot.demo.ports import free_port
 from tests.support.certificates import authority, server_certificate
 from tests.support.images import Pushed, digest_of, pull, push_blob, push_image, push_index
 from tests.support.planted import SECRET, login
@@ -107,7 +107,7 @@ class RealRegistry:
         fixed = self.port != 0
         for attempt in range(5):
             if not fixed:
-                self.port = _free_port()
+                self.port = free_port()
             self.write_config()
             with self.log_path.open("ab") as log:
                 log_start = log.tell()
@@ -225,10 +225,3 @@ class RealRegistry:
     @property
     def _blobs(self) -> Path:
         return self.root / "docker/registry/v2/blobs"
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -61,8 +61,9 @@ demo: ## play with it in the browser, without any account (DEMO="--port 8091" fo
 
 # A file of tests stays with one worker, and files start in the order of their names: those that
 # take longest (browser, engine) come first.
+# Hundreds of bots are started as processes: where bytecode is not kept, each compiles itself anew.
 test: setup ## run the tests (on a real registry; WORKERS=1 for one after the other)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 crash: SEEDS = 300
 crash: setup ## crashes and outages by seeded schedules (SEEDS=300; SEED=123 plays one again)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from tests.support.images import Pushed, push_image
 from tests.support.postgres import Postgres
 from tests.support.proxy import Proxy
 from tests.support.team import Team
-
-# Each call of httpx asks whether trio is there, and looks through the disk for it when it is not.
-sys.modules.setdefault("trio", None)  # type: ignore[arg-type]
 
 _RULES = """
 [[rules]]

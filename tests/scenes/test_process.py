@@ -38,8 +38,13 @@ async def _program(team: Team, command: str, **environ: str) -> tuple[int, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    async with asyncio.timeout(15):
-        output, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(60):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return process.returncode or 0, output.decode()
 
 
@@ -53,6 +58,28 @@ async def test_a_bad_token_ends_it_within_seconds(team: Team, name: str, token: 
     assert "invalid_auth" in output
     assert name in output
     assert token not in output
+
+
+async def test_a_bot_that_slack_takes_no_more_ends_for_its_supervisor(team: Team) -> None:
+    running = asyncio.ensure_future(_program(team, "serve"))
+    await team.slack.wait_for_connections(1)
+    team.slack.faults.fail("apps.connections.open", times=10_000, error="invalid_auth")
+    team.slack.faults.drop_sockets()
+    code, output = await running
+    assert code == 1
+    assert "registry-bot: " in output
+    assert "invalid_auth" in output
+    assert "stopped" in output, "what runs is handed over first"
+
+
+def test_what_hangs_at_the_end_is_ended() -> None:
+    """The event loop itself may hang: nothing that runs in it can be relied on."""
+    hanging = "from bot.parts import no_later_than as n; import time; n(0.2); time.sleep(50)"
+    done = subprocess.run(
+        [sys.executable, "-c", hanging], cwd=_ROOT, capture_output=True, text=True, timeout=40
+    )
+    assert done.returncode == 1
+    assert "not ended in time" in done.stdout + done.stderr
 
 
 async def test_a_missing_secret_names_the_key(team: Team) -> None:

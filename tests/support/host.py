@@ -23,7 +23,7 @@ from bot.store.store import Store
 from tests.support.real_registry import RealRegistry
 
 ROOT = Path(__file__).resolve().parents[2]
-FAST = Timing(lease=2.0, retry=0.1, edit=0.05, proof=5.0, preview=20.0, drain=0.3)
+FAST = Timing(lease=4.0, retry=0.1, edit=0.05, proof=5.0, preview=20.0, drain=0.3)
 RULES = """
 [groups]
 leads = { users = ["U0BOB", "U0CAT"] }

@@ -16,6 +16,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+_LETTING_GO = 3.0
 _PATIENCE = 15.0
 _ENGINE_PATIENCE = 60.0
 _MODES = {"read-write": "config.yml", "read-only": "config-read-only.yml"}
@@ -148,9 +150,13 @@ def main() -> int:
 
 
 def _start(state: Path, registry: Program | Container, port: int, mode: str) -> None:
-    if _answers(port):
-        # Waiting for an answer below would take the stranger's for ours.
-        raise _Failed(f"something else listens on port {port} of 127.0.0.1")
+    # A process that ends has no command line any more a moment before it lets go of its port.
+    freed = time.monotonic() + _LETTING_GO
+    while not _is_free(port):
+        if time.monotonic() > freed:
+            # Waiting for an answer below would take the stranger's for ours.
+            raise _Failed(f"something else listens on port {port} of 127.0.0.1")
+        time.sleep(0.01)
     (state / "mode").write_text(mode, encoding="ascii")
     registry.start(state / _MODES[mode])
     deadline = time.monotonic() + _PATIENCE
@@ -162,6 +168,16 @@ def _start(state: Path, registry: Program | Container, port: int, mode: str) -> 
             raise _Failed(f"it does not listen on port {port}\n{told}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.2)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _answers(port: int) -> bool:

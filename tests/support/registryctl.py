@@ -16,6 +16,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -60,6 +61,10 @@ def start(state: Path, mode: str, inherit_output: bool) -> int:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("REGISTRY_")}
     if mode == "read-only":
         environ[READ_ONLY] = '{"enabled":true}'
+    deadline = time.monotonic() + PATIENCE
+    # A process that ends has no command line any more a moment before it lets go of its port.
+    while not is_free(port(state)) and time.monotonic() < deadline:
+        time.sleep(0.005)
     with (state / "registry.log").open("ab") as log:
         process = subprocess.Popen(
             ["docker-registry", "serve", str(state / "config.yml")],
@@ -84,12 +89,26 @@ def start(state: Path, mode: str, inherit_output: bool) -> int:
     return 1
 
 
-def listens(state: Path) -> bool:
+def port(state: Path) -> int:
     text = (state / "config.yml").read_text(encoding="utf-8")
-    address = re.search(r"""\baddr:\s*["']?(127\.0\.0\.1:\d+)""", text)
+    address = re.search(r"""\baddr:\s*["']?127\.0\.0\.1:(\d+)""", text)
     if address is None:
         raise SystemExit("config.yml has no `addr: 127.0.0.1:PORT`")
-    connection = http.client.HTTPConnection(address[1], timeout=2)
+    return int(address[1])
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def listens(state: Path) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port(state), timeout=2)
     try:
         connection.request("GET", "/v2/")
         return connection.getresponse().status in (200, 401)

@@ -1,5 +1,6 @@
 """Connections: what they trust, how much they accept, and how their failures are called."""
 
+import functools
 import ssl
 from collections.abc import AsyncIterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -27,16 +28,23 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
     ------
     TlsFailure : `ca_file` cannot be read or holds no certificate.
     """
+    if ca_file is None:
+        return _usual()
     context = httpx.create_ssl_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ssl.SSLError):
-            raise TlsFailure(
-                f"The file {ca_file} holds no certificates that can be read.",
-                "ca_file must name a PEM file with the certificate of the signing authority.",
-            ) from None
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except (OSError, ssl.SSLError):
+        raise TlsFailure(
+            f"The file {ca_file} holds no certificates that can be read.",
+            "ca_file must name a PEM file with the certificate of the signing authority.",
+        ) from None
     return context
+
+
+@functools.cache
+def _usual() -> ssl.SSLContext:
+    """One for all registries: reading the usual authorities takes longer than many answers."""
+    return httpx.create_ssl_context()
 
 
 def connections(tls: ssl.SSLContext) -> httpx.AsyncClient:

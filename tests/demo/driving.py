@@ -27,7 +27,7 @@ class Demo:
         self.output = ""
         self.url = self.registry = ""
         self.directory = Path()
-        self._http = httpx.AsyncClient(trust_env=False, timeout=20)
+        self._http = httpx.AsyncClient(trust_env=False, timeout=20, verify=False)
 
     @classmethod
     async def start(cls, *words: str, **environ: str) -> "Demo":

@@ -34,7 +34,7 @@ async def test_the_fakes_accept_rules(
     pushed["index"] = await push_index(fake.url, "a", "index", [pushed["image"]])
     pushed["docker"] = await push_image(fake.url, "a", "docker", media="docker")
     pushed["list"] = await push_index(fake.url, "a", "list", [pushed["docker"]], "docker")
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=False) as http:
         url = f"{fake.url}/v2/a/manifests/{tag}"
         answer = await http.get(url, headers={"Accept": accept})
     assert answer.status_code == status
@@ -64,7 +64,7 @@ async def test_the_fakes_refusals(
     fake: FakeV3, method: str, path: str, status: int, code: str
 ) -> None:
     await push_image(fake.url, "a", "1")
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=False) as http:
         answer = await http.request(method, fake.url + path)
     assert answer.status_code == status
     if code:
@@ -76,7 +76,7 @@ async def test_the_fakes_refusals(
 async def test_the_fakes_listings(fake: FakeV3) -> None:
     pushed = await push_image(fake.url, "a", "1", layers=[b"x"])
     await push_image(fake.url, "a", "2", layers=[b"x"])
-    async with httpx.AsyncClient(base_url=fake.url) as http:
+    async with httpx.AsyncClient(base_url=fake.url, verify=False) as http:
         page = await http.get("/v2/a/tags/list?n=1")
         assert page.json() == {"name": "a", "tags": ["1"]}
         assert page.headers["Link"] == '</v2/a/tags/list?last=1&n=1>; rel="next"'

@@ -131,7 +131,7 @@ async def test_hours_without_slack_lose_nothing(team: Team) -> None:
 
 async def test_a_revoked_token_is_not_ready_and_loses_nothing(team: Team) -> None:
     await push_image(team.registry.url, "team/api", "1")
-    async with team.bot(), httpx.AsyncClient() as http:
+    async with team.bot(), httpx.AsyncClient(verify=False) as http:
         team.slack.faults.fail_where(lambda m, _: m in SAYING, error="token_revoked")
         await team.says(ANN, "tags team/api")
         assert "token_revoked" in await _ready(team, http, 503)

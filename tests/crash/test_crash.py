@@ -25,7 +25,7 @@ from tests.support.postgres import Postgres
 pytestmark = pytest.mark.anyio
 
 
-IN_THE_SUITE = 4
+IN_THE_SUITE = 20
 """Schedules that every run of the tests plays, half of them on each database."""
 
 

@@ -5,6 +5,7 @@ number that grows with every claim: a process that was paused and wakes up with 
 can write nothing any more.
 """
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,16 +48,19 @@ def _serving(request: int) -> sa.ColumnElement[bool]:
     return sa.or_(jobs.c.request_id == request, begun)
 
 
+@functools.cache
 def _due() -> sa.ColumnElement[bool]:
     """The jobs that may begin, as far as their time goes."""
     return sa.and_(jobs.c.state == "queued", jobs.c.run_at <= db_now())
 
 
+@functools.cache
 def _abandoned() -> sa.ColumnElement[bool]:
     """The jobs that were begun, and that nobody has any more."""
     return sa.and_(jobs.c.state == "running", jobs.c.lease_until < db_now())
 
 
+@functools.cache
 def _locked() -> sa.ColumnElement[bool]:
     """The jobs whose registry another exclusive job holds."""
     other = jobs.alias("other")

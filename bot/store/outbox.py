@@ -1,5 +1,6 @@
 """What must be said, stored with the change it speaks of, delivered at least once."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -326,6 +327,7 @@ class Outbox:
         return None if value is None else max(0.0, float(value))
 
 
+@functools.cache
 def _blocked() -> sa.ColumnElement[bool]:
     """The letters that stand behind another one with the same key."""
     earlier = outbox.alias("earlier")
@@ -345,6 +347,7 @@ def _preview_key(preview_id: int) -> str:
     return f"P{preview_id}"
 
 
+@functools.cache
 def _takeable() -> tuple[sa.ColumnElement[bool], ...]:
     """The letters that are due, in nobody's hands, and have none with their key before them."""
     return (

@@ -23,9 +23,11 @@ from bot.registry.errors import (
     DeleteDisabled,
     Forbidden,
     NotFound,
+    RateLimited,
     ReadOnly,
     RegistryError,
     Unauthorized,
+    Unreachable,
     Unsupported,
 )
 from bot.registry.manifest import RawManifest, untag_placeholder
@@ -200,9 +202,13 @@ class Untag:
             pass
         except _NO_WAY as error:
             # The push went through and the delete does not: give the tag its image back.
+            if (current := await digest_of(registry, item)) != placeholder:
+                return ItemState.MOVED, f"now on {current}"
             await still_ours(self._ctx, job)
             try:
                 await registry.client.put_manifest(item.repository, item.tag, original)
+            except (Unreachable, RateLimited):
+                raise  # whoever comes next finds the placeholder, and tries both again
             except RegistryError as second:
                 return ItemState.FAILED, (
                     f"{error.sentence} The tag now shows a placeholder, and putting its image "

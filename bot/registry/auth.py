@@ -268,7 +268,7 @@ class RegistryAuth(httpx.Auth):
 def _token(answer: httpx.Response) -> tuple[str | None, float]:
     try:
         value = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, 0.0
     if answer.status_code != 200 or not isinstance(value, dict):
         return None, 0.0

@@ -228,6 +228,7 @@ class RegistryClient:
         NotFound : something that it lists (a blob or a child) is not there.
         Corrupt : the registry stored other bytes than these.
         ReadOnly : pushes are switched off.
+        Unreachable : no answer came, and it may be there: a tag is set once only.
         """
         name, ref = Repository.parse(repository), contents.parse_tag_or_digest(reference)
         answer = await contents.ask_manifest(self._transport, "PUT", name, ref, raw)
@@ -244,8 +245,9 @@ class RegistryClient:
 
         Raises
         ------
-        NotFound : it is gone already (or was deleted by an attempt whose answer got lost).
+        NotFound : it is gone already.
         DeleteDisabled, ReadOnly : nothing can be deleted, or not now.
+        Unreachable : no answer came, and it may be gone: this is asked once only.
         """
         name, ref = Repository.parse(repository), Digest.parse(digest)
         answer = await contents.ask_manifest(self._transport, "DELETE", name, ref)
@@ -259,6 +261,7 @@ class RegistryClient:
         ------
         NotFound : the tag is not there.
         Unsupported : this registry deletes digests only; nothing was changed.
+        Unreachable : no answer came, and it may be gone: this is asked once only.
         """
         name, ref = Repository.parse(repository), Tag.parse(tag)
         answer = await contents.ask_manifest(self._transport, "DELETE", name, ref)

@@ -36,7 +36,13 @@ async def ask_manifest(
     reference: Tag | Digest,
     raw: RawManifest | None = None,
 ) -> Answer:
-    """Send a request about a manifest, with `raw` as its body; the answer may be any."""
+    """Send a request about a manifest, with `raw` as its body; the answer may be any.
+
+    A tag is never set twice, and nothing is deleted twice, for one call: where an answer is lost,
+    somebody may push the same tag before the second attempt, which would take their image away.
+    Only whoever asked can look again.
+    """
+    harmless = method in {"GET", "HEAD"} or (method == "PUT" and isinstance(reference, Digest))
     headers = {"Accept": ACCEPT}
     if raw is not None:
         headers["Content-Type"] = raw.media_type
@@ -48,6 +54,7 @@ async def ask_manifest(
             headers,
             raw.body if raw is not None else None,
             limit=_MANIFEST_LIMIT,
+            repeat=harmless,
         )
     )
 

@@ -106,7 +106,7 @@ def _raw(row: dict[str, Any]) -> Raw:
                 row[name], wrong = value.decode(errors="replace"), _NO_TEXT
     try:
         detail = json.loads(row["detail"])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return Raw(number, row, wrong or _CHANGED)
     if json.dumps(detail) != row["detail"]:
         wrong = wrong or _CHANGED

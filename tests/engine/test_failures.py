@@ -130,8 +130,10 @@ async def test_an_engine_that_dies_in_the_middle(tmp_path: Path, contain: Contai
                 await relay.come_back()
                 ended = await rig.until(request, lambda r: not r.state.is_open)
             assert ended.state is State.FAILED, ended.result
-            assert "exit code 137" in ended.result["why"]
-            assert "put its cause right and collect again" in ended.result["why"]
+            # Told is what is noticed first: the engine that went away, or what became of the clone.
+            why = ended.result["why"]
+            assert "container engine" in why or "exit code 137" in why
+            assert "`docker ps`" in why or "put its cause right and collect again" in why
             assert lost <= registry.blob_digests()
             assert await writable(rig)
     assert registry.is_original()

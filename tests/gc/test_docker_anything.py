@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
 from bot.gc.docker.engine import Engine
@@ -73,3 +74,20 @@ def test_only_its_own_errors_come_of_it() -> None:
 
         test()
         listening.close()
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_bottomless_answer_is_told(status: int) -> None:
+    """More brackets than Python's parser can hold: it does not call that a ValueError."""
+    body = b"[" * 100_000
+    head = f"HTTP/1.1 {status} So\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+
+    async def ask() -> None:
+        server = Anything()
+        server.answers = [VERSION, head + body]
+        async with await asyncio.start_server(server.talk, "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            with pytest.raises(EngineRefused):
+                await Engine(f"tcp://127.0.0.1:{port}", seconds=5.0).execute("c", ["df"])
+
+    asyncio.run(ask())

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from aiohttp import web
 
 from bot.operations.errors import Refusal
 from bot.operations.untag import TAKE_BACK
@@ -19,7 +20,9 @@ from bot.rules.policy import Action, Protection, Rule, Step
 from bot.store.jobs import LeaseLost
 from bot.store.schema import jobs
 from tests.support.clock import pass_by
-from tests.support.images import pull, push_image, push_index
+from tests.support.faults import Serve, hang_up
+from tests.support.images import Pushed, pull, push_image, push_index
+from tests.support.proxy import Proxy
 from tests.support.real_registry import RealRegistry
 from tests.support.rig import ANN, BOB, CAT, Rig, policy
 
@@ -490,6 +493,25 @@ async def test_a_push_that_a_pause_held_up_leaves_nothing_behind(
     assert await client.tags("a") == (["1"] if undone else [])
     if undone:
         assert (await client.head("a", "1")).digest == image.digest
+
+
+async def test_a_push_behind_a_lost_answer_stays(registry: RealRegistry, tmp_path) -> None:
+    """The placeholder arrived, its answer did not, and then somebody pushed that tag again."""
+    await push_image(registry.url, "a", "1", layers=[b"old"])
+    pushed: list[Pushed] = []
+
+    async def lost(request: web.Request, serve: Serve) -> web.StreamResponse:
+        await serve(request)
+        pushed.append(await push_image(registry.url, "a", "1", layers=[b"new"]))
+        return hang_up(request)
+
+    async with Proxy.open(registry.url) as proxy, Rig.open(tmp_path, proxy.url) as rig:
+        request = await rig.delete("a:1")
+        proxy.plan(r"^PUT .*/manifests/1$", lost)
+        ended = await rig.done(request)
+        assert (await rig.registry.client.head("a", "1")).digest == pushed[0].digest
+    assert ended.items[0].state is ItemState.MOVED
+    assert pushed[0].digest in ended.items[0].detail
 
 
 async def test_windows_never_promise_a_shared_layer_twice(rig: Rig, registry: RealRegistry) -> None:

@@ -226,7 +226,7 @@ async def test_a_lock_does_not_wait_for_whatever_holds_the_registry(
 
 async def test_an_unlock_never_ends_a_later_lock(rig: Rig, registry: RealRegistry) -> None:
     await push_image(registry.url, "a", "1")
-    await _locked(rig, "a", seconds=0.2)
+    await _locked(rig, "a", seconds=2.0)  # so long that the request is made by then
     unlock = await rig.unlock_("a")
 
     async def free() -> bool:

@@ -3,12 +3,12 @@
 import asyncio
 import gc
 import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from bot.registry.client import RegistryClient, UploadSupport
 from bot.registry.errors import (
-    NotFound,
     ProtocolError,
     RateLimited,
     RegistryError,
@@ -16,7 +16,7 @@ from bot.registry.errors import (
 )
 from bot.registry.manifest import RawManifest
 from tests.support.fake_v3 import FakeV3
-from tests.support.images import push_image
+from tests.support.images import Pushed, push_image
 
 pytestmark = pytest.mark.anyio
 
@@ -27,13 +27,12 @@ async def test_passing_trouble_is_waited_out(fake: FakeV3, v3: RegistryClient, s
     raw = RawManifest.of(pushed.media_type, pushed.body)
     wait = {"Retry-After": "0"}
     fake.log.clear()
-    for method in ("HEAD", "GET", "PUT", "DELETE"):
+    for method in ("HEAD", "GET", "PUT"):
         fake.fail(f"^{method} ", status, times=2, headers=wait)
     assert (await v3.head("a", "1")).digest == pushed.digest
     assert await v3.tags("a") == ["1"]
-    await v3.put_manifest("a", "2", raw)
-    await v3.delete_manifest("a", pushed.digest)
-    assert len(fake.log) == 12
+    await v3.put_manifest("a", pushed.digest, raw)
+    assert len(fake.log) == 9
 
 
 async def test_a_lost_connection_is_tried_again(fake: FakeV3, v3: RegistryClient) -> None:
@@ -42,16 +41,33 @@ async def test_a_lost_connection_is_tried_again(fake: FakeV3, v3: RegistryClient
         fake.drop(f"^{method} ", times=2)
     await v3.head("a", "1")
     raw = await v3.manifest("a", "1")
-    await v3.put_manifest("a", "2", raw)
-    assert fake.repositories["a"].tags == {"1": pushed.digest, "2": pushed.digest}
+    await v3.put_manifest("a", pushed.digest, raw)
+    assert fake.repositories["a"].tags == {"1": pushed.digest}
 
 
-async def test_a_delete_whose_answer_got_lost(fake: FakeV3, v3: RegistryClient) -> None:
+ONCE: dict[str, Callable[[RegistryClient, Pushed], Awaitable[None]]] = {
+    "set a tag": lambda c, p: c.put_manifest("a", "1", RawManifest.of(p.media_type, p.body)),
+    "delete a tag": lambda c, _: c.delete_tag("a", "1"),
+    "delete a digest": lambda c, p: c.delete_manifest("a", p.digest),
+}
+
+
+@pytest.mark.parametrize("trouble", ["429", "502", "503", "504", "drop", "lose"])
+@pytest.mark.parametrize("call", ONCE)
+async def test_what_takes_a_tag_is_asked_once(
+    fake: FakeV3, v3: RegistryClient, call: str, trouble: str
+) -> None:
+    """Somebody may push that tag before a second attempt, which would take their image away."""
     pushed = await push_image(fake.url, "a", "1")
-    fake.lose_answer("^DELETE ")
-    with pytest.raises(NotFound):
-        await v3.delete_manifest("a", pushed.digest)
-    assert fake.repositories["a"].tags == {}
+    await v3.head("a", "1")  # a connection that is used again
+    fake.log.clear()
+    if trouble.isdigit():
+        fake.fail("^(PUT|DELETE) ", int(trouble), headers={"Retry-After": "0"})
+    else:
+        {"drop": fake.drop, "lose": fake.lose_answer}[trouble]("^(PUT|DELETE) ")
+    with pytest.raises((Unreachable, RateLimited)):
+        await ONCE[call](v3, pushed)
+    assert len(fake.log) == 1
 
 
 @pytest.mark.parametrize("fault", ["drop", "503"])

@@ -220,5 +220,5 @@ def _size(answer: httpx.Response) -> int | None:
     try:
         told = json.loads(base64.b64decode(answer.headers["X-Docker-Container-Path-Stat"]))
         return None if int(told["mode"]) & _DIRECTORY else int(told["size"])
-    except (KeyError, ValueError, binascii.Error):
+    except (KeyError, ValueError, RecursionError, binascii.Error):
         return None

@@ -76,7 +76,7 @@ def refused(what: str, answer: httpx.Response) -> EngineRefused:
     said = ""
     try:
         said = str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         said = answer.text
     said = " ".join(said.split())[:_SAID].rstrip(".")
     kind = NotThere if answer.status_code == httpx.codes.NOT_FOUND else EngineRefused

@@ -135,7 +135,7 @@ def _word(status: int, text: str) -> str:
     """Why a response_url did not take something; "" if it did. Slack answers `ok`, or JSON."""
     try:
         told = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     if isinstance(told, Mapping):
         word = "" if told.get("ok") else str(told.get("error") or "refused")

@@ -64,7 +64,7 @@ class Outbox:
 
     async def refresh(self, request_id: int, delay: float = 0.0) -> None:
         """Bring the one message of a request up to date; calls coalesce until it leaves."""
-        if not await self._waits(REQUEST, _key(request_id), outbox.c.worker == ""):
+        if not await self._joins(REQUEST, _key(request_id)):
             await self._add(REQUEST, _key(request_id), request_id, {}, None, delay)
 
     async def is_coming(self, request_id: int = 0, *, preview: int = 0) -> bool:
@@ -73,11 +73,17 @@ class Outbox:
             return await self._waits(PREVIEW, _preview_key(preview))
         return await self._waits(REQUEST, _key(request_id))
 
-    async def _waits(self, kind: str, key: str, *only: sa.ColumnElement[bool]) -> bool:
-        query = sa.select(outbox.c.id).where(
-            outbox.c.key == key, outbox.c.kind == kind, outbox.c.state == "queued", *only
-        )
-        return await self._conn.scalar(query.limit(1)) is not None
+    async def _waits(self, kind: str, key: str) -> bool:
+        return await self._conn.scalar(_waiting(kind, key)) is not None
+
+    async def _joins(self, kind: str, key: str) -> bool:
+        """Whether a letter waits that will tell of this transaction's changes, too.
+
+        It is kept from leaving before they are committed: whoever delivered it meanwhile would read
+        what was before, and nothing would come after it. One that somebody holds is not waited for.
+        """
+        query = _waiting(kind, key).where(outbox.c.worker == "").with_for_update(skip_locked=True)
+        return await self._conn.scalar(query) is not None
 
     async def thread(self, request_id: int, notice: str, data: Mapping[str, Any]) -> None:
         """Say something in the thread of a request's message."""
@@ -111,7 +117,7 @@ class Outbox:
     async def preview(self, preview_id: int) -> None:
         """Bring the one message of a preview up to date; calls coalesce until it leaves."""
         key = _preview_key(preview_id)
-        if not await self._waits(PREVIEW, key, outbox.c.worker == ""):
+        if not await self._joins(PREVIEW, key):
             await self._add(PREVIEW, key, None, {"preview": preview_id}, None)
 
     async def announce(
@@ -325,6 +331,15 @@ class Outbox:
         )
         value = await self._conn.scalar(query)
         return None if value is None else max(0.0, float(value))
+
+
+def _waiting(kind: str, key: str) -> sa.Select[tuple[int]]:
+    """One of the letters with this key that are still to be delivered."""
+    return (
+        sa.select(outbox.c.id)
+        .where(outbox.c.key == key, outbox.c.kind == kind, outbox.c.state == "queued")
+        .limit(1)
+    )
 
 
 @functools.cache

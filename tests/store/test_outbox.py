@@ -185,6 +185,19 @@ async def test_two_replicas_at_once_keep_the_order_of_a_key(store: Store, other:
     assert left == list(range(20))
 
 
+async def test_a_letter_tells_of_every_change_that_has_joined_it(store: Store) -> None:
+    """It does not leave between a change and its commit: it would tell what was before."""
+    async with store.transaction() as tx:
+        await tx.outbox.refresh(7)
+    async with store.transaction() as tx:
+        await tx.outbox.refresh(7)
+        claiming = asyncio.create_task(store.claim_letter("b", LONG))
+        await asyncio.wait([claiming], timeout=0.5)  # SQLite lets nobody in before the end
+        assert not claiming.done() or claiming.result() is None
+    assert await claiming or await store.claim_letter("b", LONG)
+    assert len(await _rows(store)) == 1
+
+
 async def test_refreshes_of_a_request_coalesce_until_one_leaves(store: Store) -> None:
     async with store.transaction() as tx:
         await tx.outbox.refresh(1)

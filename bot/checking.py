@@ -56,7 +56,7 @@ async def _slack(settings: Settings) -> Finding:
     try:
         who = await starting.identify(wiring.slack_client(settings), settings)
     except starting.CannotStart as error:
-        return Finding("slack", False, f"{error.sentence} {error.hint}")
+        return Finding("slack", False, told(error))
     return Finding("slack", True, f"workspace {who.get('team')}, {settings.slack.mode} mode")
 
 

@@ -4,6 +4,8 @@ import random
 import socket
 from pathlib import Path
 
+from bot.demo.registryctl import is_free
+
 _LOWEST = 10240  # below are ports that services are known by
 
 
@@ -14,11 +16,7 @@ def free_port() -> int:
     any outgoing connection while the server that had it is away for a moment.
     """
     for port in random.sample(range(_LOWEST, _first_of_the_kernels()), 100):
-        with socket.socket() as one:
-            try:
-                one.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if is_free(port):
             return port
     with socket.socket() as one:  # a machine set up in some way of its own
         one.bind(("127.0.0.1", 0))

@@ -152,7 +152,7 @@ def main() -> int:
 def _start(state: Path, registry: Program | Container, port: int, mode: str) -> None:
     # A process that ends has no command line any more a moment before it lets go of its port.
     freed = time.monotonic() + _LETTING_GO
-    while not _is_free(port):
+    while not is_free(port):
         if time.monotonic() > freed:
             # Waiting for an answer below would take the stranger's for ours.
             raise _Failed(f"something else listens on port {port} of 127.0.0.1")
@@ -170,7 +170,8 @@ def _start(state: Path, registry: Program | Container, port: int, mode: str) -> 
         pause = min(pause * 1.5, 0.2)
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of the loopback."""
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
         try:

@@ -16,11 +16,12 @@ import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from bot.demo.registryctl import is_free
 
 READ_ONLY = "REGISTRY_STORAGE_MAINTENANCE_READONLY"
 PATIENCE = 10.0
@@ -95,16 +96,6 @@ def port(state: Path) -> int:
     if address is None:
         raise SystemExit("config.yml has no `addr: 127.0.0.1:PORT`")
     return int(address[1])
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def listens(state: Path) -> bool:

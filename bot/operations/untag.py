@@ -202,7 +202,10 @@ class Untag:
             pass
         except _NO_WAY as error:
             # The push went through and the delete does not: give the tag its image back.
-            if (current := await digest_of(registry, item)) != placeholder:
+            current = await digest_of(registry, item)
+            if current is None:
+                return ItemState.DONE, "gone already"
+            if current != placeholder:
                 return ItemState.MOVED, f"now on {current}"
             await still_ours(self._ctx, job)
             try:

@@ -514,6 +514,28 @@ async def test_a_push_behind_a_lost_answer_stays(registry: RealRegistry, tmp_pat
     assert pushed[0].digest in ended.items[0].detail
 
 
+@pytest.mark.parametrize("pushed", [False, True])
+async def test_a_refused_delete_gives_no_tag_back_that_others_have_changed(
+    registry: RealRegistry, tmp_path, pushed: bool
+) -> None:
+    await push_image(registry.url, "a", "1", layers=[b"old"])
+
+    async def refused(request: web.Request, serve: Serve) -> web.StreamResponse:
+        await serve(request)  # somebody else took it away
+        if pushed:
+            await push_image(registry.url, "a", "1", layers=[b"new"])
+        return web.json_response({"errors": [{"code": "UNSUPPORTED"}]}, status=405)
+
+    async with Proxy.open(registry.url) as proxy, Rig.open(tmp_path, proxy.url) as rig:
+        request = await rig.delete("a:1")
+        proxy.plan(r"^DELETE .*/manifests/sha256:", refused)
+        ended = await rig.done(request)
+        assert await rig.registry.client.tags("a") == (["1"] if pushed else [])
+    (item,) = ended.items
+    assert item.state is (ItemState.MOVED if pushed else ItemState.DONE)
+    assert "None" not in item.detail
+
+
 async def test_windows_never_promise_a_shared_layer_twice(rig: Rig, registry: RealRegistry) -> None:
     shared = b"a layer that both have" * 1000
     await push_image(registry.url, "a", "1", layers=[shared, b"one"])
